@@ -1,0 +1,49 @@
+"""Settings: `HITL_…` environment variables, then `hitl.toml` in the working directory, then defaults for a laptop."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, HttpUrl, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. docs/operations.md says what each means for them."""
+
+    model_config = SettingsConfigDict(env_prefix="HITL_", toml_file="hitl.toml", extra="forbid")
+
+    database_url: str = "sqlite:///hitl.sqlite3"
+    secret: SecretStr | None = None  # at least 32 characters; on SQLite one is made and kept in a 0600 file
+    public_url: HttpUrl = HttpUrl("http://127.0.0.1:8000")  # links are made from it; https makes cookies Secure
+    storage_url: str = "hitl-storage"  # where dataset versions live: a folder, or a URL that Arrow's file systems know
+    sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"  # FULL: acknowledged work survives a power loss too
+    trusted_proxies: int = Field(default=0, ge=0, le=8)  # how many reverse proxies' X-Forwarded-* headers count
+    max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    log_format: Literal["text", "json"] = "text"
+    web_processes: int = Field(default=1, ge=1, le=64)  # on SQLite only 1
+    web_threads: int = Field(default=16, ge=1, le=512)  # per process
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_url.scheme == "https"
+
+
+def sqlite_file(database_url: str) -> Path | None:
+    """Return the file behind a SQLite URL; None for other databases and for one in memory."""
+    from sqlalchemy import make_url
+
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)

@@ -1,0 +1,67 @@
+"""Tables: named datasets and their frozen versions. The rows themselves lie in Parquet files in the storage."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from hitl.core import clock
+from hitl.core.database import Base, one_of
+from hitl.core.ids import Id
+
+DATASET_KINDS = ("preference", "demonstration")
+VERSION_STATES = ("freezing", "frozen", "failed")
+
+
+class Dataset(Base):
+    """A name under which versions are frozen, and what goes into them."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (UniqueConstraint("project_id", "name"), one_of("kind", DATASET_KINDS))
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    kind: Mapped[str]
+    selection: Mapped[dict[str, Any]] = mapped_column(JSON)  # which evidence, which policy, which split shares
+    seed: Mapped[str]  # decides the split, with each group's smallest input hash
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    created_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: the command line
+
+    versions: Mapped[list["DatasetVersion"]] = relationship(
+        order_by="DatasetVersion.number", back_populates="dataset"
+    )
+
+
+class DatasetVersion(Base):
+    """A frozen set of rows and their origin. Never changed, only followed by the next."""
+
+    __tablename__ = "dataset_versions"
+    __table_args__ = (UniqueConstraint("dataset_id", "number"), one_of("state", VERSION_STATES))
+
+    id: Mapped[Id]
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
+    number: Mapped[int]  # from 1
+    state: Mapped[str] = mapped_column(default="freezing")
+    content_hash: Mapped[str | None]  # SHA-256 over the sorted hashes of the rows: the same on every machine
+    lineage_hash: Mapped[str | None]
+    manifest: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    statistics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    location: Mapped[str | None]  # folder in the storage
+    error: Mapped[str | None]  # why freezing failed
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    created_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    frozen_at: Mapped[datetime | None]
+
+    dataset: Mapped[Dataset] = relationship(back_populates="versions")
+
+
+class HeldOutInput(Base):
+    """An input that was once in a dataset's test split, and so stays there in later versions."""
+
+    __tablename__ = "held_out_inputs"
+
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    input_hash: Mapped[str] = mapped_column(primary_key=True)

@@ -1,0 +1,191 @@
+"""Tables: what waits for review, who holds it, and by which rule it came.
+
+In every committed state of an item:
+    open slots + running leases that hold a slot + reserving assignments + counted reviews = reviews wanted
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, CheckConstraint, Double, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from hitl.accounts.models import User
+from hitl.capture.models import Conversation, Response
+from hitl.core import clock
+from hitl.core.database import Base, one_of, partial_index_where
+from hitl.core.ids import Id
+
+ITEM_KINDS = ("response", "comparison", "conversation")
+LEASE_ENDS = ("completed", "given_back", "expired", "skipped")
+ITEM_ENDS = ("complete", "by_hand")
+
+
+class Item(Base):
+    """Something that waits for review. Narrow, because the claim walks over it."""
+
+    __tablename__ = "items"
+    __table_args__ = (
+        one_of("kind", ITEM_KINDS),
+        one_of("closed_as", ITEM_ENDS),
+        CheckConstraint("open_slots >= 0", name="open_slots"),
+        CheckConstraint("reviews_wanted >= 0", name="reviews_wanted"),
+        # The queue itself: items with a free slot in their order. Flat in the size of the backlog.
+        Index("ix_items_open", "project_id", "sort_key", "id", **partial_index_where(text("open_slots > 0"))),
+        Index("ix_items_project_id_id", "project_id", "id"),
+    )
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(default="response")
+    rubric_version_id: Mapped[UUID] = mapped_column(ForeignKey("rubric_versions.id"))
+    priority: Mapped[int] = mapped_column(default=0)  # each step counts like a day of waiting
+    sort_key: Mapped[float] = mapped_column(Double)  # created_at in seconds, minus priority in days; lowest first
+    reviews_wanted: Mapped[int] = mapped_column(default=1)
+    open_slots: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    added_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: a rule added it
+    closed_at: Mapped[datetime | None]
+    closed_as: Mapped[str | None]
+
+    targets: Mapped[list["ItemTarget"]] = relationship(order_by="ItemTarget.position")
+
+
+class ItemTarget(Base):
+    """What an item is about: a response (several, in order, in a comparison) or a conversation."""
+
+    __tablename__ = "item_targets"
+    __table_args__ = (
+        CheckConstraint("(response_id IS NULL) <> (conversation_id IS NULL)", name="one_subject"),
+        Index("ix_item_targets_response_id", "response_id"),
+        Index("ix_item_targets_conversation_id", "conversation_id"),
+    )
+
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    response_id: Mapped[UUID | None] = mapped_column(ForeignKey("responses.id"))
+    conversation_id: Mapped[UUID | None] = mapped_column(ForeignKey("conversations.id"))
+
+    response: Mapped[Response | None] = relationship()
+    conversation: Mapped[Conversation | None] = relationship()
+
+
+class Assignment(Base):
+    """A slot of an item reserved for one person, by a lead."""
+
+    __tablename__ = "assignments"
+    __table_args__ = (
+        Index(
+            "uq_assignments_standing",
+            "item_id",
+            "reviewer_id",
+            unique=True,
+            **partial_index_where(text("ended_at IS NULL")),
+        ),
+        Index("ix_assignments_reviewer_id", "reviewer_id", **partial_index_where(text("ended_at IS NULL"))),
+    )
+
+    id: Mapped[Id]
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
+    reviewer_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    assigned_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    is_reserving: Mapped[bool] = mapped_column(default=True)  # false while a lease of this person holds the slot
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ended_at: Mapped[datetime | None]
+
+    item: Mapped[Item] = relationship()
+    reviewer: Mapped[User] = relationship(foreign_keys=reviewer_id)
+
+
+class Lease(Base):
+    """One reviewer's hold on an item until a time. Running until it ends; a row is never used again."""
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        one_of("ended_as", LEASE_ENDS),
+        Index(
+            "uq_leases_running",
+            "item_id",
+            "reviewer_id",
+            unique=True,
+            **partial_index_where(text("ended_as IS NULL")),
+        ),
+        Index("ix_leases_item_id_reviewer_id", "item_id", "reviewer_id"),
+        Index("ix_leases_running_until", "expires_at", **partial_index_where(text("ended_as IS NULL"))),
+        Index(
+            "ix_leases_running_of_reviewer",
+            "reviewer_id",
+            "project_id",
+            **partial_index_where(text("ended_as IS NULL")),
+        ),
+    )
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
+    reviewer_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    assignment_id: Mapped[UUID | None] = mapped_column(ForeignKey("assignments.id"))  # it took a reserved slot
+    started_at: Mapped[datetime] = mapped_column(default=clock.now)
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ended_as: Mapped[str | None]  # none while it runs
+    holds_slot: Mapped[bool] = mapped_column(default=True)  # false when fewer reviews are wanted now: its review is extra
+    skip_reason: Mapped[str | None]
+
+    item: Mapped[Item] = relationship()
+    reviewer: Mapped[User] = relationship()
+
+
+class Rule(Base):
+    """When a response becomes an item."""
+
+    __tablename__ = "rules"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    ended_at: Mapped[datetime | None]  # switched off; what it drew stays
+
+    versions: Mapped[list["RuleVersion"]] = relationship(order_by="RuleVersion.number", back_populates="rule")
+
+
+class RuleVersion(Base):
+    """What a rule said from a moment on. Never changed, only followed by the next."""
+
+    __tablename__ = "rule_versions"
+    __table_args__ = (
+        UniqueConstraint("rule_id", "number"),
+        CheckConstraint("rate > 0 AND rate <= 1", name="rate"),
+        CheckConstraint("reviews_wanted >= 1", name="reviews_wanted"),
+    )
+
+    id: Mapped[Id]
+    rule_id: Mapped[UUID] = mapped_column(ForeignKey("rules.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    condition: Mapped[dict[str, Any]] = mapped_column(JSON)  # see hitl/queue/rules.py
+    rate: Mapped[float]  # share of the matching responses that is drawn
+    priority: Mapped[int] = mapped_column(default=0)
+    reviews_wanted: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    rule: Mapped[Rule] = relationship(back_populates="versions")
+
+
+class Selection(Base):
+    """A response was eligible for a rule: with which rate, and whether it was drawn."""
+
+    __tablename__ = "selections"
+    __table_args__ = (UniqueConstraint("response_id", "rule_id"),)
+
+    id: Mapped[Id]
+    response_id: Mapped[UUID] = mapped_column(ForeignKey("responses.id", ondelete="CASCADE"))
+    rule_id: Mapped[UUID] = mapped_column(ForeignKey("rules.id", ondelete="CASCADE"), index=True)
+    rule_version_id: Mapped[UUID] = mapped_column(ForeignKey("rule_versions.id"))
+    rate: Mapped[float]
+    is_drawn: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    rule_version: Mapped[RuleVersion] = relationship()
