@@ -27,6 +27,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 SQLITE_LOCK_WAIT_SECONDS = 10.0
@@ -89,12 +90,21 @@ def partial_index_where(condition: Any) -> Mapping[str, Any]:
 class Database:
     """An engine and its two kinds of transaction."""
 
-    def __init__(self, url: str, *, sqlite_synchronous: str = "NORMAL", pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        sqlite_synchronous: str = "NORMAL",
+        pool_size: int = 10,
+        session_info: Mapping[str, Any] | None = None,
+    ) -> None:
         """Prepare to talk to the database at `url`; connects only when first used.
 
         sqlite_synchronous: NORMAL survives the death of every process, FULL a power loss too.
+        session_info: what each session carries along in `Session.info`, such as the instance's keys.
         """
         self.url = make_url(url)
+        self.session_info = dict(session_info or {})
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         arguments: dict[str, Any] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),
@@ -112,18 +122,19 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction that may write: commits at the end, rolls back on any exception."""
-        with Session(self.engine, expire_on_commit=False) as db, db.begin():
+        with self.session(readonly=False) as db, db.begin():
             yield db
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """One transaction that cannot write."""
-        with Session(self._reading_engine, expire_on_commit=False) as db, db.begin():
+        with self.session(readonly=True) as db, db.begin():
             yield db
 
     def session(self, *, readonly: bool) -> Session:
         """Return a session whose transaction the caller ends (a request does, at its edge)."""
-        return Session(self._reading_engine if readonly else self.engine, expire_on_commit=False)
+        engine = self._reading_engine if readonly else self.engine
+        return Session(engine, expire_on_commit=False, info=dict(self.session_info))
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -192,14 +203,12 @@ def _take_over_begin(engine: Engine, synchronous: str) -> None:
         if readonly:
             raw.execute("BEGIN")
         else:
-            _begin_writing(connection, raw)
+            _begin_writing(raw)
 
 
-def _begin_writing(connection: Connection, raw: Any) -> None:
+def _begin_writing(raw: Any) -> None:
     try:
         raw.begin_writing()
     except sqlite3.OperationalError as error:
         # Raised outside SQLAlchemy's own execution, so it has to be wrapped to look like every other database error.
-        from sqlalchemy.exc import OperationalError
-
         raise OperationalError("BEGIN IMMEDIATE", None, error) from error

@@ -72,6 +72,12 @@ class Keys:
         )
 
 
+def keys_of(db: Session) -> Keys:
+    """Return the keys of the instance whose database this session talks to."""
+    keys: Keys = db.info["keys"]
+    return keys
+
+
 def load_keys(settings: Settings) -> Keys:
     """Return the keys of this instance; on SQLite the secret is made once and kept beside the database, mode 0600.
 

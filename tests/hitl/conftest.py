@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from hitl.app import import_parts
 from hitl.core.database import Base, Database
+from hitl.core.secrets import Keys
 from tests.hitl import factories
 
 
@@ -14,7 +15,7 @@ from tests.hitl import factories
 def database(request: pytest.FixtureRequest, database_urls: dict[str, str]) -> Iterator[Database]:
     """A database with all tables, the same for all tests of this run: leave nothing committed in it."""
     import_parts()
-    database = Database(database_urls[request.param])
+    database = Database(database_urls[request.param], session_info={"keys": Keys.derive("a secret only for tests" * 2)})
     Base.metadata.create_all(database.engine)
     yield database
     database.close()
@@ -25,7 +26,9 @@ def db(database: Database) -> Iterator[Session]:
     """A session in a transaction that is rolled back; the factories write into it."""
     with database.engine.connect() as connection:
         outer = connection.begin()
-        with Session(connection, join_transaction_mode="create_savepoint", expire_on_commit=False) as session:
+        with Session(
+            connection, join_transaction_mode="create_savepoint", expire_on_commit=False, info=database.session_info
+        ) as session:
             factories.bind(session)
             yield session
             factories.unbind()

@@ -1,0 +1,32 @@
+"""One installation of the product: its settings, its database and its keys."""
+
+from dataclasses import dataclass
+
+from hitl.core.database import Database
+from hitl.core.secrets import Keys, load_keys
+from hitl.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What every edge (web, worker, command) starts from."""
+
+    settings: Settings
+    database: Database
+    keys: Keys
+
+
+def open_instance(settings: Settings | None = None) -> Instance:
+    """Return the instance that the settings describe. Does not connect yet.
+
+    Raises SecretMissing or SecretTooShort; pydantic.ValidationError for settings of the wrong type.
+    """
+    settings = settings or Settings()
+    keys = load_keys(settings)
+    database = Database(
+        settings.database_url,
+        sqlite_synchronous=settings.sqlite_synchronous,
+        pool_size=settings.web_threads,
+        session_info={"keys": keys},
+    )
+    return Instance(settings, database, keys)
