@@ -1,23 +1,193 @@
 """Puts the product together: the only file that knows every part."""
 
-import importlib.util
+import importlib
+from datetime import timedelta
+from importlib.metadata import version as version_of
 
-# Each part's listeners and jobs register when they are imported.
+from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask_openapi3 import Info, OpenAPI
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from pydantic import ValidationError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from hitl.accounts import access
+from hitl.accounts.permissions import Permission
+from hitl.core import errors, http, schema
+from hitl.core.instance import Instance
+from hitl.core.secrets import ensure_same_secret
+
+# Each part's tables, and the listeners and jobs that register when they are imported.
 PARTS = (
+    "hitl.accounts.models",
     "hitl.capture.jobs",
-    "hitl.queue.subscribers",
     "hitl.queue.jobs",
+    "hitl.queue.subscribers",
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
 )
+APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
+PAGES = ("webui.base", "webui.accounts", "webui.home", "webui.review", "webui.queue", "webui.datasets")
 
 
 def import_parts() -> None:
     """Import every part, so that its tables, listeners and jobs are known."""
-    for name in PARTS:
-        if importlib.util.find_spec(name):
-            importlib.import_module(name)
-    from hitl.core import jobs  # noqa
-    for feature in ("accounts", "capture", "queue", "review", "preferences", "datasets"):
-        importlib.import_module(f"hitl.{feature}.models")
+    for part in PARTS:
+        importlib.import_module(part)
+
+
+def create_app(instance: Instance) -> Flask:
+    """Return the whole service: API and pages.
+
+    Raises SchemaOutOfDate or SecretDiffers when the database does not fit this program.
+    """
+    import_parts()
+    schema.ensure_current(instance.database)
+    with instance.database.writing() as db:
+        ensure_same_secret(db, instance.keys)
+    app = OpenAPI(
+        "hitl",
+        info=Info(title="hitl", version=version_of("hitl")),
+        security_schemes={"key": {"type": "http", "scheme": "bearer"}},
+        responses={status: http.ErrorEnvelope for status in (401, 403, 404, 409, 413, 415, 422, 429, 503)},
+        validation_error_model=http.ErrorEnvelope,
+        validation_error_callback=_refuse_invalid,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.request_class = http.JsonRequest
+    app.extensions["hitl"] = instance
+    _configure(app, instance)
+    http.open_transactions(app, instance.database)
+    app.before_request(admit)
+    for part in APIS:
+        app.register_api(importlib.import_module(f"{part}.api").bp)
+    for part in PAGES:
+        app.register_blueprint(importlib.import_module(f"{part}.views").bp)
+    _answer_health(app)
+    from webui.base.views import error_page, prepare_pages
+
+    prepare_pages(app)
+    http.say_errors(app, error_page)
+    _ensure_all_routes_declare_access(app)
+    return app
+
+
+def _configure(app: OpenAPI, instance: Instance) -> None:
+    settings = instance.settings
+    app.config.update(
+        SECRET_KEY=instance.keys.sessions,
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=settings.max_body_bytes,
+        SESSION_COOKIE_NAME="hitl_session",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.is_https,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=14),
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+        WTF_CSRF_SSL_STRICT=settings.is_https,
+    )
+    csrf = CSRFProtect(app)
+    for part in APIS:  # bearer keys only: no cookie, so nothing for another site to ride on
+        csrf.exempt(importlib.import_module(f"{part}.api").bp)
+    app.register_error_handler(CSRFError, _refuse_forged)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+
+def admit() -> Response | None:
+    """Find out who asks, and refuse what the route does not allow them. Runs before the body is even parsed."""
+    g.user = g.api_key = g.project = None
+    g.permissions = frozenset()
+    if request.endpoint is None:
+        return None  # no such route: 404 or 405 follows
+    needed = access.declared_access(current_app.view_functions[request.endpoint])
+    if needed is access.PUBLIC and http.is_api_request():
+        return None
+    if http.is_api_request():
+        return _admit_program(needed)
+    return _admit_person(needed)
+
+
+def _admit_program(needed: access.Access) -> Response | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    key = access.key_of_token(g.db, token) if scheme.lower() == "bearer" else None
+    if key is None:
+        raise errors.Unauthenticated
+    g.api_key, g.user, g.project = key, key.maker, key.project
+    g.permissions = access.permissions_of_key(g.db, key)
+    slug = (request.view_args or {}).get("slug")
+    if slug is not None and slug != key.project.slug:
+        raise errors.NotFound
+    if isinstance(needed, Permission) and needed not in g.permissions:
+        raise errors.Forbidden(f"This key may not do that: it needs the permission “{needed}”.")
+    return http.answer_repeats(key.id)
+
+
+def _admit_person(needed: access.Access) -> Response | None:
+    if "session" in session:
+        g.user = access.user_of_session(g.db, session["session"])
+        if g.user is None:
+            session.clear()
+    if needed is access.PUBLIC:
+        return None
+    if g.user is None:
+        return _ask_to_sign_in()
+    slug = (request.view_args or {}).get("slug")
+    if slug is not None:
+        g.project = access.project_seen_by(g.db, g.user, slug)  # NotFound for strangers
+        g.permissions = access.permissions_in(g.db, g.user, g.project)
+    if needed is access.OWNER and not g.user.is_owner:
+        raise errors.Forbidden
+    if isinstance(needed, Permission) and needed not in g.permissions:
+        raise errors.Forbidden
+    return None
+
+
+def _ask_to_sign_in() -> Response:
+    if request.method not in http.READING_METHODS:
+        raise errors.Unauthenticated("You were signed out. Sign in again; what you typed is still on the page before.")
+    target = url_for("accounts.sign_in", next=request.full_path.rstrip("?"))
+    if request.headers.get("HX-Request"):
+        return Response(status=204, headers={"HX-Redirect": target})
+    return redirect(target)  # type: ignore[return-value]
+
+
+def _answer_health(app: Flask) -> None:
+    @app.get("/healthz")
+    @access.allow(access.PUBLIC)
+    def healthz() -> Response:
+        """The process runs."""
+        return http.answer({"status": "ok"})
+
+    @app.get("/readyz")
+    @access.allow(access.PUBLIC)
+    def readyz() -> Response:
+        """The process can serve: the database answers and has this program's schema."""
+        instance: Instance = current_app.extensions["hitl"]
+        schema.ensure_current(instance.database)
+        return http.answer({"status": "ready"})
+
+    @app.get("/api/openapi.json")
+    @access.allow(access.PUBLIC)
+    def openapi_document() -> Response:
+        """The API's description."""
+        return http.answer(app.api_doc)  # type: ignore[attr-defined]
+
+
+def _ensure_all_routes_declare_access(app: Flask) -> None:
+    undeclared = [name for name, view in app.view_functions.items() if access.declared_access(view) is None]
+    if undeclared:
+        raise RuntimeError(f"these routes do not say who may use them: {', '.join(sorted(undeclared))}")
+
+
+def _refuse_invalid(error: ValidationError) -> Response:
+    problem = http.validation_problem(error)
+    return http.answer(problem.as_json(), problem.status)
+
+
+def _refuse_forged(error: CSRFError) -> Response:
+    raise errors.Forbidden(
+        "This form was open for too long, or came from another site. Nothing was stored. Reload the page and try again."
+    ) from error

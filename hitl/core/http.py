@@ -1,0 +1,256 @@
+"""The edge between HTTP and the product: one request is one transaction, and every refusal is said once, here.
+
+Only routes (`api.py` files and pages) and hitl/app.py use this module.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+from flask import Flask, Response, g, make_response, request
+from flask.wrappers import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from hitl.core import errors, idempotency
+from hitl.core.database import Database
+from hitl.core.errors import AppError
+
+log = structlog.get_logger()
+
+READING_METHODS = ("GET", "HEAD", "OPTIONS")
+API_PREFIX = "/api/"
+
+ErrorPage = Callable[[AppError], str]
+
+
+class MalformedJson(errors.Invalid):
+    """The body is not valid JSON."""
+
+    code = "malformed_json"
+
+
+class ApiModel(BaseModel):
+    """The base of what the API takes and gives: unknown fields are refused, times carry a zone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    # flask-openapi3 asks for the schema at every request with path or query parameters.
+    @classmethod
+    @lru_cache(maxsize=None)  # noqa: B019  one entry a class, for the life of the process
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return super().model_json_schema(*args, **kwargs)
+
+
+class ErrorBody(ApiModel):
+    """What went wrong."""
+
+    type: str
+    code: str
+    message: str
+    param: str | None = Field(description="JSON pointer to the field at fault")
+
+
+class ErrorEnvelope(ApiModel):
+    """Every refusal has this shape."""
+
+    error: ErrorBody
+
+
+class PageQuery(ApiModel):
+    """Which page of a list."""
+
+    cursor: str | None = Field(None, description="`next_cursor` of the page before")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class ProjectPath(ApiModel):
+    """A project, by its slug."""
+
+    slug: str
+
+
+class JsonRequest(Request):
+    """A request whose JSON is parsed strictly, with the error that the API promises."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002
+        if "parsed_json" not in self.__dict__:
+            if self.mimetype != "application/json" and not self.mimetype.endswith("+json"):
+                raise errors.UnsupportedMedia
+            try:
+                self.__dict__["parsed_json"] = orjson.loads(self.get_data())
+            except orjson.JSONDecodeError as error:
+                raise MalformedJson(f"The body is not valid JSON: {error}.") from error
+        return self.__dict__["parsed_json"]
+
+
+def answer(content: BaseModel | dict[str, Any], status: int = 200) -> Response:
+    """Return JSON."""
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    return Response(orjson.dumps(plain), status=status, mimetype="application/json")
+
+
+def no_content() -> Response:
+    """Return 204."""
+    return Response(status=204)
+
+
+def validation_problem(error: ValidationError, prefix: str = "") -> errors.Invalid:
+    """Say the first thing that a body got wrong, naming the field by JSON pointer."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    pointer = prefix + "".join(f"/{_escape(part)}" for part in first["loc"])
+    return errors.Invalid(f"{first['msg']}.", param=pointer or "")
+
+
+def _escape(part: int | str) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def is_api_request() -> bool:
+    """Whether the asker is a program, which wants JSON."""
+    return request.path.startswith(API_PREFIX)
+
+
+def open_transactions(app: Flask, database: Database) -> None:
+    """Make each request one transaction: committed after a view has answered, rolled back when anything raised.
+
+    The transaction opens at the first use of `g.db`; a request that only reads cannot write.
+    """
+
+    @app.before_request
+    def open_session() -> None:
+        # The whole body first: a slow sender must not hold SQLite's write lock.
+        if request.method not in READING_METHODS:
+            request.get_data(cache=True, parse_form_data=request.mimetype.startswith(("application/x-www", "multipart/")))
+        g.db = database.session(readonly=request.method in READING_METHODS)
+
+    @app.after_request  # registered first, so it runs last
+    def commit(response: Response) -> Response:
+        db: Session | None = g.get("db")
+        if db is None or g.get("has_failed"):
+            return response
+        key = g.get("idempotency_key")
+        if key is not None and response.status_code < 400:
+            idempotency.finish(db, *key, response.status_code, response.get_data(as_text=True))
+        db.commit()
+        return response
+
+    @app.teardown_request
+    def close_session(_error: BaseException | None) -> None:
+        db: Session | None = g.pop("db", None)
+        if db is not None:
+            db.close()
+
+
+def answer_repeats(owner_id: UUID) -> Response | None:
+    """Give a request that carries a known Idempotency-Key its first answer; remember a new one's."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None or request.method != "POST":
+        return None
+    asked = hashlib.sha256(request.full_path.encode() + b"\0" + request.get_data()).hexdigest()
+    earlier = idempotency.begin(g.db, owner_id, key, asked)
+    if earlier is None:
+        g.idempotency_key = (owner_id, key)
+        return None
+    response = Response(earlier.body, status=earlier.status, mimetype="application/json")
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def say_errors(app: Flask, error_page: ErrorPage) -> None:
+    """Show every refusal once: as the API's envelope, or as a page."""
+
+    def say(error: AppError) -> Response:
+        _roll_back()
+        if is_api_request():
+            response = answer(error.as_json(), error.status)
+        else:
+            response = make_response(error_page(error), error.status)
+        if isinstance(error, errors.TooManyRequests):
+            response.headers["Retry-After"] = str(error.retry_after_seconds)
+        if isinstance(error, errors.Unavailable):
+            response.headers["Retry-After"] = "1"
+        if isinstance(error, errors.Unauthenticated) and is_api_request():
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    @app.errorhandler(AppError)
+    def refused(error: AppError) -> Response:
+        if error.status >= 500:
+            log.error("request_failed", code=error.code, path=request.path)
+        return say(error)
+
+    @app.errorhandler(DBAPIError)
+    @app.errorhandler(NoFreeConnection)
+    def database_trouble(error: DBAPIError | NoFreeConnection) -> Response:
+        return say(_as_app_error(error))
+
+    @app.errorhandler(HTTPException)
+    def http_problem(error: HTTPException) -> Response:
+        if error.response is not None:  # flask-openapi3 aborts with a finished answer
+            return make_response(error.response)
+        cause = error.original_exception if isinstance(error, InternalServerError) else None
+        return say(_as_app_error(cause or error))
+
+
+def _roll_back() -> None:
+    g.has_failed = True
+    db: Session | None = g.get("db")
+    if db is not None:
+        db.rollback()
+
+
+def _as_app_error(error: BaseException) -> AppError:
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, OperationalError | InterfaceError | NoFreeConnection):
+        log.warning("database_unavailable", error=str(error))
+        return errors.Unavailable()
+    if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
+        return _http_refusal(error)
+    log.error("unexpected_error", path=request.path, exc_info=error)
+    return UnexpectedError()
+
+
+class UnexpectedError(AppError):
+    """Something went wrong on our side. Nothing of this request was stored; it has been logged."""
+
+    status = 500
+    type = code = "internal_error"
+
+
+class MethodNotAllowed(AppError):
+    """This address does not take that method."""
+
+    status = 405
+    type = code = "method_not_allowed"
+
+
+class BadRequest(AppError):
+    """The request could not be understood."""
+
+    status = 400
+    type = code = "bad_request"
+
+
+_REFUSALS: dict[int, type[AppError]] = {
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    405: MethodNotAllowed,
+    413: errors.TooLarge,
+    415: errors.UnsupportedMedia,
+}
+
+
+def _http_refusal(error: HTTPException) -> AppError:
+    if error.code in _REFUSALS:
+        return _REFUSALS[error.code]()
+    return BadRequest(error.description)

@@ -1,0 +1,48 @@
+"""Structured logs, without secrets: one line an event, as text for people or JSON for machines."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+# API keys, bearer tokens, passwords in URLs, and the one-time tokens of links.
+_SECRETS = re.compile(
+    r"hitl_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?<=/reset/)[A-Za-z0-9_-]{20,}"
+)
+_SECRET_NAMES = ("password", "token", "secret", "authorization", "cookie")
+
+
+def configure_logs(style: Literal["text", "json"]) -> None:
+    """Send structured events and the standard library's log records to standard error."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        hide_secrets,
+    ]
+    render: Any = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def hide_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace what must not be read in a log, by its name or by its look."""
+    for name, value in event.items():
+        if any(word in name.lower() for word in _SECRET_NAMES):
+            event[name] = "[hidden]"
+        elif isinstance(value, str):
+            event[name] = _SECRETS.sub("[hidden]", value)
+    return event
