@@ -1,7 +1,7 @@
 """Who may do what: the one table that every door asks.
 
-A role is a set of permissions. An API key's scope is a set of permissions too, and a key never does more than its maker's
-role allows at the moment of use.
+A role is a set of permissions. An API key's scope is a set of permissions too, and a key never does more than its
+maker's role allows at the moment of use.
 """
 
 from enum import StrEnum

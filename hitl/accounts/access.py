@@ -1,0 +1,162 @@
+"""Who may pass which door.
+
+Every route says with `allow` what it needs; a request is answered only after `ensure_allowed`. What somebody may do is
+looked up afresh for each request: a changed role, a removed member, a revoked key, an ended session count at once.
+
+An owner of the instance makes projects and users and is no member of a project by that: rights in a project come from
+a membership alone. Whoever makes a project becomes its first admin.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from hitl.accounts.errors import OwnersOnly
+from hitl.accounts.models import ApiKey, Membership, Project, SignInSession, User
+from hitl.accounts.permissions import ROLES, Permission, permissions_of_scopes
+from hitl.core import clock
+from hitl.core.errors import Forbidden, NotFound, Unauthenticated
+from hitl.core.secrets import token_digest
+
+TOKEN_PREFIX = "hitl_"  # noqa: S105 - it lets scanners for leaked secrets recognise our keys
+# Under this name the signed cookie holds the id of the SignInSession, and nothing else about the person.
+SESSION_ID = "session_id"
+
+
+class Door(Enum):
+    """Doors that ask for no permission in a project."""
+
+    PUBLIC = "public"  # everybody
+    SIGNED_IN = "signed_in"  # any person who is signed in; in the API any key that works
+    OWNER = "owner"  # owners of the instance
+
+
+PUBLIC, SIGNED_IN, OWNER = Door.PUBLIC, Door.SIGNED_IN, Door.OWNER
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a route needs: a door, or one of these permissions in the project."""
+
+    door: Door | None
+    permissions: frozenset[Permission] = frozenset()
+
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+
+
+def allow(*needs: Permission | Door) -> Callable[[ViewT], ViewT]:
+    """Declare what a view needs: one door, or permissions of which any one is enough."""
+    doors = [need for need in needs if isinstance(need, Door)]
+    permissions = frozenset(need for need in needs if isinstance(need, Permission))
+    if len(doors) + bool(permissions) != 1:
+        raise ValueError("name one door, or permissions")
+    access = Access(doors[0] if doors else None, permissions)
+
+    def declare(view: ViewT) -> ViewT:
+        view.__hitl_access__ = access  # type: ignore[attr-defined]
+        return view
+
+    return declare
+
+
+def declared_access(view: Callable[..., Any]) -> Access | None:
+    """Return what a view declared; None if it forgot to. Wrappers made with `functools.wraps` keep the declaration."""
+    return getattr(view, "__hitl_access__", None)
+
+
+def ensure_allowed(
+    access: Access,
+    *,
+    user: User | None,
+    api_key: ApiKey | None,
+    project: Project | None,
+    permissions: frozenset[Permission],
+) -> None:
+    """Let the request pass or say why not.
+
+    project, permissions: the project that the request is about, and what this person or key may do in it.
+    Raises Unauthenticated for nobody, NotFound for somebody who is no member (they must not learn that the project
+    exists), Forbidden for a member without the permission, OwnersOnly.
+    """
+    if access.door is Door.PUBLIC:
+        return
+    if user is None and api_key is None:
+        raise Unauthenticated
+    if access.door is Door.SIGNED_IN:
+        return
+    if access.door is Door.OWNER:
+        if user is None or not user.is_owner:
+            raise OwnersOnly
+        return
+    is_member = project is not None and (bool(permissions) or api_key is not None)
+    if not is_member:
+        raise NotFound
+    if not permissions & access.permissions:
+        raise Forbidden(_KEY_REFUSED if api_key is not None else None)
+
+
+_KEY_REFUSED = "This API key does not allow this: its scopes do not cover it, or its maker's role no longer does."
+
+
+def user_of_session(db: Session, session_id: UUID | str | None) -> User | None:
+    """Return the person of a signed-in browser, if that session still counts."""
+    found = session_of_id(db, session_id)
+    return None if found is None else found.user
+
+
+def session_of_id(db: Session, session_id: UUID | str | None) -> SignInSession | None:
+    """Return a session that still counts: not ended or over, of an active person, and of their present epoch."""
+    identifier = _uuid_or_none(session_id)
+    if identifier is None:
+        return None
+    return db.scalar(
+        select(SignInSession)
+        .join(SignInSession.user)
+        .options(joinedload(SignInSession.user))
+        .where(
+            SignInSession.id == identifier,
+            SignInSession.ended_at.is_(None),
+            SignInSession.expires_at > clock.now(),
+            SignInSession.epoch == User.epoch,
+            User.deactivated_at.is_(None),
+        )
+    )
+
+
+def key_of_token(db: Session, token: str | None) -> ApiKey | None:
+    """Return the API key of a bearer token, if it is not revoked and its maker is still an active member."""
+    if not token or not token.isascii() or not token.startswith(TOKEN_PREFIX):
+        return None
+    return db.scalar(
+        select(ApiKey)
+        .join(ApiKey.maker)
+        .join(Membership, (Membership.user_id == ApiKey.maker_id) & (Membership.project_id == ApiKey.project_id))
+        .options(joinedload(ApiKey.maker), joinedload(ApiKey.project))
+        .where(ApiKey.digest == token_digest(token), ApiKey.revoked_at.is_(None), User.deactivated_at.is_(None))
+    )
+
+
+def permissions_in(db: Session, user: User, project: Project) -> frozenset[Permission]:
+    """Return what a person may do in a project; nothing if they are no member."""
+    role = db.scalar(select(Membership.role).where(Membership.user_id == user.id, Membership.project_id == project.id))
+    return frozenset() if role is None else ROLES[role]
+
+
+def permissions_of_key(db: Session, key: ApiKey) -> frozenset[Permission]:
+    """Return what a key may do now: its scopes, as far as its maker's present role covers them."""
+    return permissions_of_scopes(key.scopes) & permissions_in(db, key.maker, key.project)
+
+
+def _uuid_or_none(value: UUID | str | None) -> UUID | None:
+    if value is None or isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        return None
