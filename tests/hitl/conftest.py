@@ -33,3 +33,12 @@ def db(database: Database) -> Iterator[Session]:
             yield session
             factories.unbind()
         outer.rollback()
+
+
+@pytest.fixture
+def shared_database(database: Database) -> Iterator[Database]:
+    """The database for tests that must commit, because several connections look on. Emptied afterwards."""
+    yield database
+    with database.writing() as db:
+        for table in reversed(Base.metadata.sorted_tables):
+            db.execute(table.delete())

@@ -1,0 +1,117 @@
+"""`hitl serve`: the web server, gunicorn with threads.
+
+One process on SQLite; as many as wanted on PostgreSQL. Web processes keep no state. Each also does background work, unless
+told that `hitl worker` processes do it.
+"""
+
+import threading
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from hitl.core import schema
+from hitl.core.errors import AppError
+from hitl.core.instance import Instance, open_instance
+from hitl.core.logs import configure_logs
+from hitl.core.settings import Settings
+
+READY_WAIT_SECONDS = 30.0
+
+
+class OneProcessOnSqlite(AppError):
+    """SQLite is served by one process. Set HITL_WEB_PROCESSES=1, or HITL_DATABASE_URL to a PostgreSQL database."""
+
+    code = "one_process_on_sqlite"
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn, told what to serve by our settings."""
+
+    def __init__(self, settings: Settings, address: str, *, with_worker: bool, when_ready: Callable[[], None]) -> None:
+        self.settings = settings
+        self.address = address
+        self.with_worker = with_worker
+        self.when_ready = when_ready
+        self.instance: Instance | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, Any] = {
+            "bind": self.address,
+            "workers": self.settings.web_processes,
+            "worker_class": "gthread",
+            "threads": self.settings.web_threads,
+            "timeout": 60,
+            "graceful_timeout": 20,
+            "keepalive": 75,  # longer than a proxy's own, so that the proxy never writes into a closed connection
+            "control_socket_disable": True,
+            "post_worker_init": self._start_background,
+            "worker_exit": self._stop_background,
+            "loglevel": "warning",
+            "proc_name": "hitl",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Build the service, in each process after the fork: connections must not be shared."""
+        from hitl.app import create_app
+
+        configure_logs(self.settings.log_format)
+        self.instance = open_instance(self.settings)
+        return create_app(self.instance)
+
+    def _start_background(self, worker: Any) -> None:
+        if self.with_worker and self.instance is not None:
+            from hitl.core.jobs import Worker
+
+            self.worker = Worker(self.instance.database)
+            threading.Thread(target=self.worker.run, name="jobs", daemon=True).start()
+        if worker.age == 1:
+            threading.Thread(target=self._announce, name="announce", daemon=True).start()
+
+    def _stop_background(self, _arbiter: Any, _worker: Any) -> None:
+        if self.instance is not None:
+            if self.with_worker:
+                self.worker.stop()
+            self.instance.database.close()
+
+    def _announce(self) -> None:
+        for _ in range(int(READY_WAIT_SECONDS / 0.1)):
+            try:
+                with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as answer:  # noqa: S310
+                    if answer.status == 200:
+                        self.when_ready()
+                        return
+            except OSError:
+                threading.Event().wait(0.1)
+
+
+def run_server(
+    settings: Settings, address: str, *, with_worker: bool = True, when_ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until stopped. Raises OneProcessOnSqlite, SchemaOutOfDate and whatever keeps the instance from opening."""
+    instance = open_instance(settings)
+    if instance.database.is_sqlite and settings.web_processes > 1:
+        raise OneProcessOnSqlite
+    schema.ensure_current(instance.database)
+    instance.database.close()
+    Server(settings, address, with_worker=with_worker, when_ready=when_ready).run()
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option("--worker/--no-worker", default=True, show_default=True, help="Do background work in the same processes.")
+def serve(host: str, port: int, worker: bool) -> None:
+    """Serve the pages and the API."""
+    run_server(
+        Settings(),
+        f"{host}:{port}",
+        with_worker=worker,
+        when_ready=lambda: click.echo(f"Serving on http://{host}:{port}"),
+    )

@@ -1,0 +1,31 @@
+"""`hitl worker`: background work in a process of its own."""
+
+import signal
+
+import click
+
+from hitl.app import import_parts
+from hitl.core import schema
+from hitl.core.instance import open_instance
+from hitl.core.jobs import Worker
+from hitl.core.logs import configure_logs
+from hitl.core.secrets import ensure_same_secret
+
+
+@click.command()
+@click.option("--until-idle", is_flag=True, help="Do what is due now, then stop.")
+def worker(until_idle: bool) -> None:
+    """Do background work: rules, expired leases, dataset versions."""
+    import_parts()
+    instance = open_instance()
+    configure_logs(instance.settings.log_format)
+    schema.ensure_current(instance.database)
+    with instance.database.writing() as db:
+        ensure_same_secret(db, instance.keys)
+    jobs = Worker(instance.database)
+    if until_idle:
+        jobs.run_until_idle()
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: jobs.stop())
+    jobs.run()

@@ -1,0 +1,138 @@
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from hitl.core import jobs
+from hitl.core.database import Database
+from hitl.core.jobs import Job, Run, Worker, database_now
+
+
+class TestWorker:
+    def test_it_does_a_job_in_the_transaction_that_marks_it_done(self, shared_database: Database, seen: list[Any]) -> None:
+        enqueue(shared_database, "tests.note", {"word": "hello"})
+
+        Worker(shared_database).run_until_idle()
+
+        assert seen == ["hello"]
+        assert the_job(shared_database).state == "done"
+
+    def test_it_forgets_a_job_whose_change_was_rolled_back(self, shared_database: Database, seen: list[Any]) -> None:
+        with pytest.raises(RuntimeError), shared_database.writing() as db:
+            jobs.enqueue(db, "tests.note", {"word": "never"})
+            raise RuntimeError
+
+        Worker(shared_database).run_until_idle()
+
+        assert seen == []
+
+    def test_it_tries_a_failed_job_again_later_and_gives_up_at_last(self, shared_database: Database) -> None:
+        enqueue(shared_database, "tests.fail", {})
+        worker = Worker(shared_database)
+
+        worker.run_one()
+        first = the_job(shared_database)
+        for _ in range(jobs.MAX_ATTEMPTS):
+            make_due(shared_database)
+            worker.run_one()
+
+        assert (first.state, first.attempt) == ("queued", 1)
+        assert "no luck" in (first.error or "")
+        assert (the_job(shared_database).state, the_job(shared_database).attempt) == ("failed", jobs.MAX_ATTEMPTS)
+
+    def test_it_takes_over_a_job_whose_worker_died(self, shared_database: Database, seen: list[Any]) -> None:
+        enqueue(shared_database, "tests.note", {"word": "taken over"})
+        dead = Worker(shared_database)
+        assert dead._claim() is not None
+        assert not Worker(shared_database).run_one()  # still leased
+
+        make_due(shared_database)
+        Worker(shared_database).run_one()
+
+        assert seen == ["taken over"]
+        assert the_job(shared_database).attempt == 2
+
+    def test_it_cannot_finish_what_another_has_taken_over(self, shared_database: Database, seen: list[Any]) -> None:
+        enqueue(shared_database, "tests.note", {"word": "late"})
+        slow = Worker(shared_database)._claim()
+        assert slow is not None
+        make_due(shared_database)
+        Worker(shared_database).run_one()
+
+        with pytest.raises(jobs.Superseded):
+            Run(shared_database, slow).report_progress(0.5)
+        assert the_job(shared_database).state == "done"
+
+    def test_it_arms_a_periodic_job_once_and_again_after_each_run(
+        self, shared_database: Database, seen: list[Any]
+    ) -> None:
+        for _ in range(2):
+            with shared_database.writing() as db:
+                jobs.arm_periodic(db)
+        with shared_database.writing() as db:
+            db.execute(update(Job).where(Job.kind != "tests.tick").values(due=None))
+
+        Worker(shared_database).run_until_idle()
+
+        assert seen == ["tick"]
+        with shared_database.reading() as db:
+            tick = db.scalars(select(Job).where(Job.kind == "tests.tick")).one()
+        assert (tick.state, tick.attempt) == ("queued", 0)
+
+    def test_it_never_gives_one_job_to_two_workers(self, shared_database: Database, seen: list[Any]) -> None:
+        with shared_database.writing() as db:
+            for number in range(60):
+                jobs.enqueue(db, "tests.note", {"word": str(number)})
+
+        workers = [threading.Thread(target=Worker(shared_database).run_until_idle) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+        assert sorted(seen, key=int) == [str(number) for number in range(60)]
+
+
+def enqueue(database: Database, kind: str, arguments: dict[str, Any]) -> None:
+    with database.writing() as db:
+        jobs.enqueue(db, kind, arguments)
+
+
+def the_job(database: Database) -> Job:
+    with database.reading() as db:
+        return db.scalars(select(Job)).one()
+
+
+def make_due(database: Database) -> None:
+    with database.writing() as db:
+        db.execute(update(Job).where(Job.due.is_not(None)).values(due=database_now() - 1))
+
+
+@pytest.fixture
+def seen() -> Iterator[list[Any]]:
+    _seen.clear()
+    yield _seen
+
+
+_seen: list[Any] = []
+
+
+@pytest.fixture(autouse=True)
+def handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_handlers", {})
+    monkeypatch.setattr(jobs, "_periodic", {})
+
+    @jobs.transactional("tests.note")
+    def note(db: Session, word: str) -> None:
+        _seen.append(word)
+
+    @jobs.transactional("tests.fail")
+    def fail(db: Session) -> None:
+        raise RuntimeError("no luck")
+
+    @jobs.periodic("tests.tick", every_seconds=60)
+    def tick(db: Session) -> None:
+        _seen.append("tick")
