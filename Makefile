@@ -1,0 +1,59 @@
+# The commands of this project. Everything is installed into .venv; nothing here asks for more rights than you have.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONSTRAINTS := constraints.txt
+DEPENDENCIES := pyproject.toml $(CONSTRAINTS)
+
+PORT ?= 8000
+PYTEST ?= --numprocesses=auto --maxprocesses=8 --dist=loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check format migration install install-all
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.installed ## Try it with real data: PORT=8000, this machine only, Ctrl-C ends it, the next start goes on
+	@$(BIN)/hitl demo --port $(PORT)
+
+serve: $(VENV)/.installed ## Serve what HITL_… settings or hitl.toml name (default: hitl.sqlite3 in this folder), PORT=8000
+	@$(BIN)/hitl db upgrade
+	@$(BIN)/hitl serve --port $(PORT)
+
+test: $(VENV)/.installed-all ## Run every test: both databases, browser, journeys (PYTEST="tests/hitl/queue -x" for some)
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.installed-all ## Check formatting, lint, types and who may import whom
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.installed-all ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+migration: $(VENV)/.installed ## Write the migration from the newest schema to the models: MESSAGE="Add holds"
+	@test -n "$(MESSAGE)" || { echo 'Say what changes: make migration MESSAGE="Add holds"' >&2; exit 2; }
+	@scripts/write-migration "$(MESSAGE)"
+
+install: $(VENV)/.installed ## Install what serving needs
+install-all: $(VENV)/.installed-all ## Install what tests and checks need too
+
+$(BIN)/python:
+	@scripts/create-venv $(VENV)
+
+$(VENV)/.installed: $(DEPENDENCIES) | $(BIN)/python
+	@echo "Installing into $(VENV) …"
+	@$(PIP) install -c $(CONSTRAINTS) --editable .
+	@touch $@
+
+# torch goes first and alone: its builds for different hardware share one version, and the one that is here satisfies the rest.
+$(VENV)/.installed-all: $(DEPENDENCIES) | $(BIN)/python
+	@echo "Installing into $(VENV), with everything the tests need (torch is large) …"
+	@$(PIP) install -c $(CONSTRAINTS) torch==2.13.0
+	@$(PIP) install -c $(CONSTRAINTS) --editable '.[test,check]'
+	@touch $@ $(VENV)/.installed
