@@ -1,0 +1,196 @@
+"""The base of all formats: it streams rows into one file per split and finishes the folder in one step."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+import orjson
+
+from exporters.card import dataset_card
+from exporters.errors import NothingToExport, RowRefused, WrongKind
+from exporters.files import HashedFile, JsonLines, RowFile
+from exporters.folder import new_folder, reporting
+from exporters.plain import ensure_plain
+from exporters.rows import Example, Row
+
+SPLITS = ("train", "validation", "test")  # the names that load_dataset and TRL know
+
+# So many refused rows are named one by one; beyond that they are counted, lest a hopeless export fills the memory.
+REFUSALS_LISTED = 10_000
+
+E = TypeVar("E", bound=Example)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row that was left out, and why."""
+
+    id: str
+    split: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """One split's file, as it lies in the folder."""
+
+    name: str
+    split: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export made: rows per split, what was refused, and the files."""
+
+    format: str
+    kind: str = ""  # of the rows: "preference" or "demonstration"
+    counts: dict[str, int] = field(default_factory=dict)  # rows written, by split
+    refused: list[Refused] = field(default_factory=list)  # the first REFUSALS_LISTED
+    refused_by_code: Counter[str] = field(default_factory=Counter)  # all of them
+    files: list[WrittenFile] = field(default_factory=list)
+
+    @property
+    def refused_count(self) -> int:
+        return self.refused_by_code.total()
+
+    def refuse(self, example: Example, why: RowRefused) -> None:
+        self.refused_by_code[why.code] += 1
+        if len(self.refused) < REFUSALS_LISTED:
+            self.refused.append(Refused(example.id, example.split, why.code, why.reason))
+
+    def manifest(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """What the folder says of itself. No time and no path, so that the same rows give the same bytes."""
+        return {
+            "format": self.format,
+            "kind": self.kind,
+            "source": dict(source),
+            "rows": self.counts,
+            "refused": {
+                "count": self.refused_count,
+                "by_code": dict(sorted(self.refused_by_code.items())),
+                "rows": [asdict(row) for row in self.refused],
+            },
+            "files": [asdict(file) for file in self.files],
+        }
+
+
+class Exporter(ABC, Generic[E]):
+    """One file format. A subclass names it and says how one example becomes one row; the rest is here."""
+
+    name: ClassVar[str]
+    kind: ClassVar[frozenset[str]]  # the kinds of rows it can write: "preference", "demonstration"
+    suffix: ClassVar[str] = "jsonl"
+
+    @abstractmethod
+    def row(self, example: E) -> Row:
+        """The example as one row of the file. Pure. Raises RowRefused for what the format cannot express."""
+
+    def features(self, kind: str) -> list[tuple[str, str]]:
+        """The columns for the dataset card, where the files themselves do not say."""
+        return []
+
+    def open(self, path: Path, kind: str) -> RowFile:
+        return JsonLines(path)
+
+    def write(self, examples: Iterable[E], out: Path, source: Mapping[str, Any] | None = None) -> Exported:
+        """Write the examples into a new folder: one file per split that has rows, README.md and manifest.json.
+
+        Rows keep their order within a split, so the caller decides it. Rows the format cannot express are left out,
+        counted and named in the result and in the manifest. `source` (the dataset's name and version, say) goes into
+        the manifest as it is.
+        Raises OutputNotEmpty, WrongKind, NothingToExport or ExportFailed; each leaves nothing behind.
+        """
+        ensure_plain(dict(source or {}), "source")
+        with new_folder(out) as folder:
+            export = _Export(self, folder, out)
+            try:
+                for example in examples:
+                    export.add(example)
+            finally:
+                export.close()
+            return export.finish(source or {})
+
+
+class _Export(Generic[E]):
+    """One run of an exporter: the files it has open and what it has seen so far."""
+
+    def __init__(self, exporter: Exporter[E], folder: Path, out: Path) -> None:
+        self.exporter = exporter
+        self.folder = folder
+        self.out = out
+        self.exported = Exported(exporter.name)
+        self.open_files: dict[str, RowFile] = {}
+
+    def add(self, example: E) -> None:
+        self.ensure_kind(example)
+        try:
+            row = self.checked_row(example)
+        except RowRefused as why:
+            self.exported.refuse(example, why)
+            return
+        with reporting(self.path(example.split), self.out):
+            self.file(example.split).add(row)
+
+    def ensure_kind(self, example: E) -> None:
+        wanted = {self.exported.kind} if self.exported.kind else self.exporter.kind
+        if example.kind not in wanted:
+            raise WrongKind(self.exporter.name, example.kind, wanted)
+        self.exported.kind = example.kind
+
+    def checked_row(self, example: E) -> Row:
+        if example.split not in SPLITS:
+            raise RowRefused(f"{example.split!r} is none of {', '.join(SPLITS)}", "unknown_split")
+        row = self.exporter.row(example)
+        ensure_plain(row)
+        return row
+
+    def path(self, split: str) -> Path:
+        return self.folder / f"{split}.{self.exporter.suffix}"
+
+    def file(self, split: str) -> RowFile:
+        if split not in self.open_files:
+            self.open_files[split] = self.exporter.open(self.path(split), self.exported.kind)
+        return self.open_files[split]
+
+    def close(self) -> None:
+        with ExitStack() as every_file:  # one that cannot be closed does not keep the others open
+            for file in self.open_files.values():
+                every_file.enter_context(reporting(file.path, self.out))
+                every_file.callback(file.close)
+
+    def finish(self, source: Mapping[str, Any]) -> Exported:
+        if not self.open_files:
+            raise NothingToExport(self.exported.refused, self.exported.refused_count)
+        for split in SPLITS:
+            if file := self.open_files.get(split):
+                self.exported.counts[split] = file.rows
+                self.exported.files.append(
+                    WrittenFile(file.path.name, split, file.rows, file.file.bytes, file.file.sha256)
+                )
+        self.write_text("README.md", self.card().encode())
+        manifest = self.exported.manifest(source)
+        self.write_text("manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        return self.exported
+
+    def card(self) -> str:
+        names = {file.split: file.name for file in self.exported.files}
+        return dataset_card(self.exporter.name, names, self.exporter.features(self.exported.kind))
+
+    def write_text(self, name: str, text: bytes) -> None:
+        path = self.folder / name
+        with reporting(path, self.out):
+            file = HashedFile(path)
+            try:
+                file.write(text)
+            finally:
+                file.close()

@@ -1,0 +1,112 @@
+"""Writing rows to a file, hashed on the way, one row in memory at a time (or a small batch, for Parquet)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exporters.rows import Row
+
+
+class HashedFile:
+    """A new file, open for writing, that knows the SHA-256 and the length of what was written to it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._sha256 = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: Any) -> int:
+        self._file.write(data)
+        self._sha256.update(data)
+        self.bytes += memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def close(self) -> None:
+        """Close once the disk has it all: a full disk may show only here."""
+        if self._file.closed:
+            return
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+class RowFile(ABC):
+    """One split's file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self.file = HashedFile(path)
+
+    def add(self, row: Row) -> None:
+        self.put(row)
+        self.rows += 1
+
+    @abstractmethod
+    def put(self, row: Row) -> None: ...
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class JsonLines(RowFile):
+    """One JSON object a line, UTF-8, keys in the order the exporter gave them. https://jsonlines.org"""
+
+    def put(self, row: Row) -> None:
+        self.file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+
+class ParquetRows(RowFile):
+    """Parquet, zstd. Rows are gathered until a batch is worth a row group, by number or by size."""
+
+    BATCH_ROWS = 10_000
+    BATCH_CHARACTERS = 16 * 2**20  # so that long conversations do not pile up in memory
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path)
+        self.schema = schema
+        self.batch: list[Row] = []
+        self.characters = 0
+        self.writer = pq.ParquetWriter(self.file, schema, compression="zstd", compression_level=1)
+
+    def put(self, row: Row) -> None:
+        self.batch.append(row)
+        self.characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(self.batch) == self.BATCH_ROWS or self.characters > self.BATCH_CHARACTERS:
+            self.write_batch()
+
+    def write_batch(self) -> None:
+        if self.batch:
+            self.writer.write_table(pa.Table.from_pylist(self.batch, schema=self.schema))
+        self.batch, self.characters = [], 0
+
+    def close(self) -> None:
+        try:
+            self.write_batch()
+            self.writer.close()
+        finally:
+            super().close()

@@ -1,0 +1,1 @@
+"""Formats for TRL's trainers. https://huggingface.co/docs/trl/dataset_formats"""
