@@ -1,9 +1,13 @@
 """One spelling for equal JSON values, so that equal content has equal hashes everywhere."""
 
+import contextlib
 import hashlib
 from typing import Any
 
+import orjson
 import rfc8785
+
+MAX_WHOLE_NUMBER = 2**53 - 1
 
 
 def canonical_json(value: Any) -> bytes:
@@ -13,9 +17,31 @@ def canonical_json(value: Any) -> bytes:
     lone surrogates.
     Source: RFC 8785, "JSON Canonicalization Scheme".
     """
+    if _is_spelled_alike(value):
+        with contextlib.suppress(orjson.JSONEncodeError):  # the careful way says what is wrong
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     return rfc8785.dumps(value)
 
 
 def content_hash(value: Any) -> str:
     """Return the SHA-256 of a JSON value's canonical spelling, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def _is_spelled_alike(value: Any) -> bool:
+    """Whether orjson, some ten times as fast, spells this value as RFC 8785 does.
+
+    They differ in numbers that JavaScript writes in its own way (1.0 as 1, 1e-7, 1e21) and in the order of keys beyond
+    the Basic Multilingual Plane; texts they escape alike, and both refuse lone surrogates.
+    """
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return True
+    if kind is dict:
+        return all(type(key) is str and key.isascii() and _is_spelled_alike(below) for key, below in value.items())
+    if kind is list:
+        return all(map(_is_spelled_alike, value))
+    if kind is int:
+        return bool(-MAX_WHOLE_NUMBER <= value <= MAX_WHOLE_NUMBER)
+    # In this range both write the shortest decimal that reads back equal, without an exponent.
+    return kind is float and 1e-4 < abs(value) < 1e15 and not value.is_integer()
