@@ -25,7 +25,7 @@ class Dataset(Base):
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     kind: Mapped[str]
-    selection: Mapped[dict[str, Any]] = mapped_column(JSON)  # which evidence, which policy, which split shares
+    selection: Mapped[dict[str, Any]] = mapped_column(JSON)  # what the next version takes; see hitl/datasets/selection.py
     seed: Mapped[str]  # decides the split, with each group's smallest input hash
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     created_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: the command line
@@ -45,6 +45,8 @@ class DatasetVersion(Base):
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"))
     number: Mapped[int]  # from 1
     state: Mapped[str] = mapped_column(default="freezing")
+    selection: Mapped[dict[str, Any]] = mapped_column(JSON)  # what this version took
+    may_train_default: Mapped[str]  # what the project said of responses whose `may_train` is unknown
     content_hash: Mapped[str | None]  # SHA-256 over the sorted hashes of the rows: the same on every machine
     lineage_hash: Mapped[str | None]
     manifest: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -56,6 +58,18 @@ class DatasetVersion(Base):
     frozen_at: Mapped[datetime | None]
 
     dataset: Mapped[Dataset] = relationship(back_populates="versions")
+
+
+class FrozenRevision(Base):
+    """A revision that a version being frozen reads. The set is fixed in one statement when the freeze starts.
+
+    Kept until the freeze ends: from then on the version's lineage names the revisions.
+    """
+
+    __tablename__ = "frozen_revisions"
+
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id", ondelete="CASCADE"), primary_key=True)
+    revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), primary_key=True)
 
 
 class HeldOutInput(Base):
