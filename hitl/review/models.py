@@ -27,7 +27,8 @@ class RubricVersion(Base):
     number: Mapped[int]
     criteria: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # see hitl/review/rubrics.py
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
-    published_at: Mapped[datetime | None]  # from then on it never changes; `Project.rubric_version_id` names the one in use
+    # From then on it never changes; `Project.rubric_version_id` names the one in use.
+    published_at: Mapped[datetime | None]
 
 
 class Draft(Base):
@@ -39,8 +40,8 @@ class Draft(Base):
     id: Mapped[Id]
     item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"))
     reviewer_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    number: Mapped[int] = mapped_column(default=1)  # rises with each save; a save names the number it saw
-    answers: Mapped[dict[str, Any]] = mapped_column(JSON)  # as typed: may be incomplete
+    number: Mapped[int] = mapped_column(default=0)  # rises with each save; a save names the number it saw
+    answers: Mapped[dict[str, Any]] = mapped_column(JSON)  # as typed: may be incomplete; empty once submitted
     updated_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
@@ -90,6 +91,8 @@ class Revision(Base):
     submitted_at: Mapped[datetime] = mapped_column(default=clock.now)
     seconds_on_display: Mapped[float | None]
     comment: Mapped[str | None]
+    # Made when the reviewer could know which model said what: kept, but never the one that counts.
+    is_unblinded: Mapped[bool] = mapped_column(default=False)
 
     review: Mapped[Review] = relationship(back_populates="revisions")
     ratings: Mapped[list["Rating"]] = relationship(order_by="Rating.id")

@@ -1,0 +1,265 @@
+"""The questions a reviewer answers: their shape, publishing them, and the rubric a project starts with."""
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hitl.accounts import audit
+from hitl.accounts.models import Project, User
+from hitl.core import clock
+from hitl.core.errors import NotFound
+from hitl.queue.models import Item
+from hitl.review.models import RubricVersion
+
+CANNOT_JUDGE = "unsure"  # the answer "cannot judge", in forms and in JSON
+THUMBS = {"up": 1, "down": 0}  # how a thumb is answered, and the rating it is stored as
+RESERVED_NAMES = ("comment",)  # every review has one, whatever its rubric
+
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _without_control_characters(text: str) -> str:
+    if _CONTROL_CHARACTERS.search(text):
+        raise ValueError("must be one line of text without control characters")
+    return text
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_without_control_characters)]
+Label = Annotated[Line, StringConstraints(min_length=1, max_length=200)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Point(_Part):
+    """One point of a scale, and what it means."""
+
+    value: int = Field(strict=True, ge=-1000, le=1000)
+    label: Label
+
+
+class Option(_Part):
+    """One word that a reviewer may choose."""
+
+    value: Name
+    label: Label
+
+
+class _Criterion(_Part):
+    name: Name
+    label: Label
+    hint: Annotated[Line, StringConstraints(max_length=500)] = ""
+    required: bool = False
+
+
+class _Choosing(_Criterion):
+    cannot_judge: bool = False  # whether "cannot judge" is an answer
+
+
+class Scale(_Choosing):
+    """A number, each point described. The `overall` one says how good the response is as a whole."""
+
+    kind: Literal["scale"]
+    points: tuple[Point, ...] = Field(min_length=2, max_length=10)
+    overall: bool = False
+
+    @model_validator(mode="after")
+    def _ascend(self) -> "Scale":
+        if any(lower.value >= higher.value for lower, higher in pairwise(self.points)):
+            raise ValueError(f"the points of “{self.name}” must rise")
+        return self
+
+
+class Thumbs(_Choosing):
+    """Up or down."""
+
+    kind: Literal["thumbs"]
+    overall: bool = False
+
+
+class _Options(_Choosing):
+    options: tuple[Option, ...] = Field(min_length=1, max_length=50)
+
+    @model_validator(mode="after")
+    def _differ(self) -> "_Options":
+        values = [option.value for option in self.options]
+        if len(set(values)) < len(values):
+            raise ValueError(f"two options of “{self.name}” have the same value")
+        if CANNOT_JUDGE in values:
+            raise ValueError(f"“{CANNOT_JUDGE}” stands for “cannot judge” and cannot be an option")
+        return self
+
+
+class Choice(_Options):
+    """One of several options."""
+
+    kind: Literal["choice"]
+
+
+class Tags(_Options):
+    """Any number of options."""
+
+    kind: Literal["tags"]
+    negative: bool = True  # a tag names something wrong: a tagged response is not one to imitate
+
+
+class Text(_Criterion):
+    """Free text."""
+
+    kind: Literal["text"]
+
+
+class Corrected(_Criterion):
+    """The response as it should have been. Never required: a good response needs none."""
+
+    kind: Literal["correction"]
+    required: Literal[False] = False
+
+
+Criterion = Annotated[Scale | Thumbs | Choice | Tags | Text | Corrected, Field(discriminator="kind")]
+
+
+class Rubric(_Part):
+    """What is asked about an item, in order."""
+
+    criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=40)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Rubric":
+        names = [criterion.name for criterion in self.criteria]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated:
+            raise ValueError(f"two criteria are named “{repeated}”")
+        reserved = next((name for name in names if name in RESERVED_NAMES), None)
+        if reserved:
+            raise ValueError(f"“{reserved}” is part of every review and cannot name a criterion")
+        if sum(getattr(criterion, "overall", False) for criterion in self.criteria) > 1:
+            raise ValueError("only one criterion can be the overall one")
+        if sum(criterion.kind == "correction" for criterion in self.criteria) > 1:
+            raise ValueError("a response can be corrected in one criterion only")
+        return self
+
+    @property
+    def overall(self) -> Scale | Thumbs | None:
+        """The criterion that says how good the response is as a whole."""
+        return next((c for c in self.criteria if isinstance(c, Scale | Thumbs) and c.overall), None)
+
+    @property
+    def correction(self) -> Corrected | None:
+        """The criterion under which a response is corrected."""
+        return next((c for c in self.criteria if isinstance(c, Corrected)), None)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the criteria as they are stored and answered."""
+        return [criterion.model_dump(mode="json") for criterion in self.criteria]
+
+
+def publish_rubric(db: Session, project: Project, rubric: Rubric, by: User | None = None) -> RubricVersion:
+    """Store the rubric as the project's next version and put it in use. Items made before keep theirs."""
+    # One at a time for a project: the number is the last one's plus one.
+    db.execute(select(Project.id).where(Project.id == project.id).with_for_update(key_share=True))
+    last = db.scalar(select(func.max(RubricVersion.number)).where(RubricVersion.project_id == project.id))
+    version = RubricVersion(
+        project_id=project.id, number=(last or 0) + 1, criteria=rubric.as_json(), published_at=clock.now()
+    )
+    db.add(version)
+    db.flush()  # gives the version its id
+    project.rubric_version_id = version.id
+    audit.record(db, by, "rubric_published", version, project, number=version.number)
+    return version
+
+
+def rubric_of(db: Session, item: Item) -> Rubric:
+    """Return the rubric by which this item is judged: the one in use when it was made."""
+    return rubric_of_version(db.get_one(RubricVersion, item.rubric_version_id))
+
+
+def rubric_in_use(db: Session, project: Project) -> Rubric:
+    """Return the rubric that new items get. Raises NotFound where none was published."""
+    version = db.get(RubricVersion, project.rubric_version_id) if project.rubric_version_id else None
+    if version is None:
+        raise NotFound("This project has no rubric yet. Publish one first.")
+    return rubric_of_version(version)
+
+
+def rubric_of_version(version: RubricVersion) -> Rubric:
+    """Return a stored version's criteria, typed."""
+    return _parsed(orjson.dumps(version.criteria))
+
+
+@lru_cache(maxsize=256)
+def _parsed(criteria: bytes) -> Rubric:
+    return Rubric(criteria=orjson.loads(criteria))
+
+
+def starter_rubric() -> Rubric:
+    """Return the rubric for chat answers that every project starts with."""
+    return Rubric.model_validate(
+        {
+            "criteria": [
+                {
+                    "kind": "scale",
+                    "name": "helpful",
+                    "label": "Helpful",
+                    "hint": "1 no help, 5 exactly what was needed",
+                    "required": True,
+                    "overall": True,
+                    "points": _points(
+                        "No help: it misses what was asked.",
+                        "A little help: the user still has to ask someone else.",
+                        "Some help: the user gets on, but has to ask again.",
+                        "Helpful: what was asked, with a small gap or too much around it.",
+                        "Exactly what was needed.",
+                    ),
+                },
+                {
+                    "kind": "scale",
+                    "name": "correct",
+                    "label": "Correct",
+                    "hint": "against the tools and the guidelines",
+                    "required": True,
+                    "cannot_judge": True,
+                    "points": _points(
+                        "Says something that is not so.",
+                        "Misleads: true in part, wrong in what matters.",
+                        "Right in what matters, wrong in a detail.",
+                        "Right, but says it less exactly than it could.",
+                        "Everything it says is so.",
+                    ),
+                },
+                {
+                    "kind": "tags",
+                    "name": "wrong",
+                    "label": "What is wrong",
+                    "hint": "any number",
+                    "options": [
+                        {"value": "contradicts_tool", "label": "Contradicts a tool"},
+                        {"value": "made_up", "label": "Made up"},
+                        {"value": "leaves_out", "label": "Leaves something out"},
+                        {"value": "repeats", "label": "Repeats itself"},
+                        {"value": "rude", "label": "Cold or rude"},
+                        {"value": "personal_data", "label": "Personal data"},
+                        {"value": "language", "label": "Wrong language"},
+                    ],
+                },
+                {
+                    "kind": "correction",
+                    "name": "correction",
+                    "label": "Correct it",
+                    "hint": "as it should have been, ready to send",
+                },
+            ]
+        }
+    )
+
+
+def _points(*labels: str) -> list[dict[str, Any]]:
+    return [{"value": value, "label": label} for value, label in enumerate(labels, start=1)]
