@@ -68,9 +68,9 @@ class NothingToExport(ExportError):
 class ExportFailed(ExportError):
     """The disk refused a write; nothing half-written was left behind."""
 
-    def __init__(self, path: Path, out: Path, error: OSError) -> None:
+    def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(
-            f"Could not write {path.name} for {out}: {error.strerror or error}. Nothing was left behind. "
-            "Make room there or choose a folder on another disk, and export again."
+            f"Could not write {path}: {error.strerror or error}. Nothing was left behind. "
+            "Make room there or choose another folder, and export again."
         )
         self.path = path

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import orjson
 
@@ -111,13 +111,9 @@ class Exporter(ABC, Generic[E]):
         Raises OutputNotEmpty, WrongKind, NothingToExport or ExportFailed; each leaves nothing behind.
         """
         ensure_plain(dict(source or {}), "source")
-        with new_folder(out) as folder:
-            export = _Export(self, folder, out)
-            try:
-                for example in examples:
-                    export.add(example)
-            finally:
-                export.close()
+        with new_folder(out) as folder, _Export(self, folder, out) as export:
+            for example in examples:
+                export.add(example)
             return export.finish(source or {})
 
 
@@ -129,7 +125,15 @@ class _Export(Generic[E]):
         self.folder = folder
         self.out = out
         self.exported = Exported(exporter.name)
-        self.open_files: dict[str, RowFile] = {}
+        self.files: dict[str, RowFile] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let go of what `finish` has not closed."""
+        for file in self.files.values():
+            file.abandon()
 
     def add(self, example: E) -> None:
         self.ensure_kind(example)
@@ -138,7 +142,7 @@ class _Export(Generic[E]):
         except RowRefused as why:
             self.exported.refuse(example, why)
             return
-        with reporting(self.path(example.split), self.out):
+        with reporting(self.out / self.file_name(example.split)):
             self.file(example.split).add(row)
 
     def ensure_kind(self, example: E) -> None:
@@ -154,43 +158,36 @@ class _Export(Generic[E]):
         ensure_plain(row)
         return row
 
-    def path(self, split: str) -> Path:
-        return self.folder / f"{split}.{self.exporter.suffix}"
+    def file_name(self, split: str) -> str:
+        return f"{split}.{self.exporter.suffix}"
 
     def file(self, split: str) -> RowFile:
-        if split not in self.open_files:
-            self.open_files[split] = self.exporter.open(self.path(split), self.exported.kind)
-        return self.open_files[split]
-
-    def close(self) -> None:
-        with ExitStack() as every_file:  # one that cannot be closed does not keep the others open
-            for file in self.open_files.values():
-                every_file.enter_context(reporting(file.path, self.out))
-                every_file.callback(file.close)
+        if split not in self.files:
+            self.files[split] = self.exporter.open(self.folder / self.file_name(split), self.exported.kind)
+        return self.files[split]
 
     def finish(self, source: Mapping[str, Any]) -> Exported:
-        if not self.open_files:
+        if not self.files:
             raise NothingToExport(self.exported.refused, self.exported.refused_count)
         for split in SPLITS:
-            if file := self.open_files.get(split):
-                self.exported.counts[split] = file.rows
-                self.exported.files.append(
-                    WrittenFile(file.path.name, split, file.rows, file.file.bytes, file.file.sha256)
-                )
+            if split in self.files:
+                self.finish_split(split)
         self.write_text("README.md", self.card().encode())
         manifest = self.exported.manifest(source)
         self.write_text("manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         return self.exported
+
+    def finish_split(self, split: str) -> None:
+        file, name = self.files[split], self.file_name(split)
+        with reporting(self.out / name):
+            file.close()
+        self.exported.counts[split] = file.rows
+        self.exported.files.append(WrittenFile(name, split, file.rows, file.file.bytes, file.file.sha256))
 
     def card(self) -> str:
         names = {file.split: file.name for file in self.exported.files}
         return dataset_card(self.exporter.name, names, self.exporter.features(self.exported.kind))
 
     def write_text(self, name: str, text: bytes) -> None:
-        path = self.folder / name
-        with reporting(path, self.out):
-            file = HashedFile(path)
-            try:
-                file.write(text)
-            finally:
-                file.close()
+        with reporting(self.out / name), closing(HashedFile(self.folder / name)) as file:
+            file.write(text)

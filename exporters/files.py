@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ class HashedFile:
         finally:
             self._file.close()
 
+    def abandon(self) -> None:
+        """Let go of a file that is about to be deleted, whether or not the disk takes the rest."""
+        with suppress(OSError):
+            self._file.close()
+
     @property
     def closed(self) -> bool:
         return self._file.closed
@@ -71,6 +77,9 @@ class RowFile(ABC):
 
     def close(self) -> None:
         self.file.close()
+
+    def abandon(self) -> None:
+        self.file.abandon()
 
 
 class JsonLines(RowFile):
@@ -105,8 +114,10 @@ class ParquetRows(RowFile):
         self.batch, self.characters = [], 0
 
     def close(self) -> None:
-        try:
-            self.write_batch()
-            self.writer.close()
-        finally:
-            super().close()
+        self.write_batch()
+        self.writer.close()
+        super().close()
+
+    def abandon(self) -> None:
+        self.writer.is_open = False  # else it would write the footer to a closed file when it is collected
+        super().abandon()

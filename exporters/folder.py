@@ -26,12 +26,12 @@ def new_folder(out: Path) -> Iterator[Path]:
     out = Path(os.path.abspath(out.resolve()))
     ensure_empty(out)
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
-    with reporting(out, out):
+    with reporting(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         part.mkdir()
     try:
         yield part
-        with reporting(out, out):
+        with reporting(out):
             sync_folder(part)
             put_in_place(part, out)
             sync_folder(out.parent)
@@ -41,7 +41,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def ensure_empty(out: Path) -> None:
-    with reporting(out, out):
+    with reporting(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise OutputNotEmpty(out)
 
@@ -66,9 +66,9 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def reporting(path: Path, out: Path) -> Iterator[None]:
-    """Turn the disk's refusal into one that names the file and says what to do."""
+def reporting(path: Path) -> Iterator[None]:
+    """Turn the disk's refusal into one that names the path, as it would have been, and says what to do."""
     try:
         yield
     except OSError as error:
-        raise ExportFailed(path, out, error) from error
+        raise ExportFailed(path, error) from error

@@ -14,6 +14,9 @@ class Jsonl(Exporter[Example]):
      "rejected": {"role": "assistant", …}, "tools": null, "origin": "correction", "agreement": 1.0, "margin": 2.0}
     {"id": "…", "split": "train", "prompt": […], "completion": {…}, "tools": null, "origin": "correction"}
     https://jsonlines.org
+
+    The file is exact. `datasets` rounds fractions to ten decimals when it reads it (agreement, tool schemas); other
+    JSON readers do not, nor does anyone with `parquet`.
     """
 
     name = "jsonl"

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from exporters.errors import RowRefused
+from exporters.plain import ensure_plain
 from exporters.rows import Message, Tool
 from exporters.trl.arguments import arguments_object
 
@@ -48,10 +49,8 @@ def training_tools(tools: list[Tool] | None) -> str | None:
     for tool in tools:
         if tool.get("type") != "function" or not isinstance(tool.get("function"), dict):
             raise RowRefused(f"{tool.get('type')}: templates know functions only", "unsupported_tool")
-    try:
-        return orjson.dumps(tools).decode()
-    except orjson.JSONEncodeError as error:
-        raise RowRefused(f"the tools are no JSON: {error}", "not_json") from error
+    ensure_plain(tools, "tools")  # before they become text, where nobody would look into them any more
+    return orjson.dumps(tools).decode()
 
 
 def ensure_different(chosen: Message, rejected: Message) -> None:

@@ -107,7 +107,9 @@ PAIRS = [
 ]
 
 DEMONSTRATIONS = [
-    Demonstration(HOTEL, assistant("Right, please let us know your request now."), None, "train", "4c" * 32, "approval"),
+    Demonstration(
+        HOTEL, assistant("Right, please let us know your request now."), None, "train", "4c" * 32, "approval"
+    ),
     Demonstration(FLIGHT, call("plane_book", BOOK, "call_2"), [PLANE_BOOK], "validation", "5b" * 32, "correction"),
     Demonstration(
         [

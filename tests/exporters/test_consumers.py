@@ -1,0 +1,232 @@
+"""Each format, read by what it is for."""
+
+import json
+from pathlib import Path
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from exporters.parquet import DEMONSTRATION, PREFERENCE
+from exporters.registry import exporter
+from tests.exporters.examples import (
+    BOOK,
+    CHECK,
+    DEMONSTRATIONS,
+    FLIGHT,
+    PAIRS,
+    PLANE_BOOK,
+    assistant,
+    call,
+    demonstration,
+    pair,
+    user,
+)
+from tests.exporters.readers import load, tiny_model, tokenizer
+
+CPU = dict(
+    use_cpu=True,
+    bf16=False,
+    gradient_checkpointing=False,
+    report_to="none",
+    save_strategy="no",
+    disable_tqdm=True,
+    logging_steps=1,
+    max_steps=2,
+    per_device_train_batch_size=2,
+    max_length=2048,
+)
+
+
+class TestTrlPreferenceInTrl:
+    def test_it_reads_back_several_turns_and_tool_calls_as_they_went_in(self, out, tmp_path):
+        exporter("trl-preference").write(PAIRS, out)
+
+        data = load(out, tmp_path / "cache")
+
+        assert {split: len(rows) for split, rows in data.items()} == {"train": 2, "test": 1}
+        row = data["train"][1]
+        assert [as_captured(message) for message in row["prompt"]] == FLIGHT
+        assert [as_captured(message) for message in row["chosen"]] == [PAIRS[1].chosen]
+        assert row["rejected"] == [PAIRS[1].rejected]
+        assert json.loads(row["tools"]) == [PLANE_BOOK]
+        assert data["train"][0]["chosen"] == [PAIRS[0].chosen]  # no key of another row has leaked in
+
+    def test_it_reads_tool_calls_that_only_the_test_split_has(self, out, tmp_path):
+        exporter("trl-preference").write([PAIRS[0], pair(split="test", chosen=call("plane_book", BOOK))], out)
+
+        chosen = load(out, tmp_path / "cache")["test"][0]["chosen"][0]
+
+        assert chosen["tool_calls"][0]["function"]["arguments"] == json.loads(BOOK)
+
+    def test_it_reads_a_tool_call_that_comes_after_ten_megabytes(self, out, tmp_path):
+        long = [pair(id=f"{n:064x}", rejected=assistant("x" * 100_000)) for n in range(120)]
+        exporter("trl-preference").write([*long, PAIRS[1]], out)
+
+        row = load(out, tmp_path / "cache")["train"][120]
+
+        assert as_captured(row["chosen"][0]) == PAIRS[1].chosen
+
+    def test_it_does_not_merge_the_arguments_of_different_calls(self, out, tmp_path):
+        rows = [pair(chosen=call("f", '{"room": "hall"}')), pair(chosen=call("f", '{"deg": 21, "on": null}'))]
+        exporter("trl-preference").write(rows, out)
+
+        data = load(out, tmp_path / "cache")["train"]
+
+        arguments = [row["chosen"][0]["tool_calls"][0]["function"]["arguments"] for row in data]
+        assert arguments == [{"room": "hall"}, {"deg": 21, "on": None}]
+
+    def test_it_is_found_in_a_folder_named_like_a_split(self, tmp_path):
+        out = tmp_path / "train" / "test"
+        exporter("trl-preference").write([pair(split="validation")], out)
+
+        assert list(load(out, tmp_path / "cache")) == ["validation"]
+
+    def test_it_renders_in_a_chat_template_with_arguments_quoted_once(self, out, tmp_path):
+        from trl import apply_chat_template
+
+        exporter("trl-preference").write(PAIRS, out)
+        row = load(out, tmp_path / "cache")["train"][1]
+
+        text = apply_chat_template(dict(row), tokenizer(), tools=json.loads(row["tools"]))
+
+        called = {"name": "plane_book", "arguments": json.loads(BOOK)}
+        assert text["chosen"] == f"<tool_call>{json.dumps(called)}</tool_call><|im_end|>\n"
+        assert text["rejected"] == "The flight id is 766<|im_end|>\n"
+        assert '"description": "Check or book a flight."' in text["prompt"]
+        assert f'"arguments": {CHECK}' in text["prompt"]
+
+    @pytest.mark.parametrize(
+        "template", ["qwen2_5", "qwen3", "qwen3_5_think", "llama3_1", "gptoss", "gemma4_v5", "glm4moe"]
+    )
+    def test_it_renders_in_the_templates_of_real_models(self, template, out, tmp_path):
+        import trl
+
+        exporter("trl-preference").write(PAIRS, out)
+        row = load(out, tmp_path / "cache")["train"][1]
+        words = tokenizer()
+        words.chat_template = (Path(trl.__file__).parent / "chat_templates" / f"{template}.jinja").read_text()
+
+        tools = json.loads(row["tools"])
+        text = words.apply_chat_template(row["prompt"] + row["chosen"], tools=tools, tokenize=False)
+
+        assert text.count("Mark") >= 3 and "146" in text and "Available" in text
+        assert '\\"CustomerName\\"' not in text
+
+    def test_it_trains_in_dpo_trainer_and_no_row_is_lost(self, out, tmp_path, model):
+        from trl import DPOConfig, DPOTrainer
+
+        exporter("trl-preference").write(PAIRS, out)
+        data = load(out, tmp_path / "cache")
+
+        trainer = DPOTrainer(
+            model=model,
+            args=DPOConfig(str(tmp_path / "run"), **CPU),
+            train_dataset=data["train"],
+            eval_dataset=data["test"],
+        )
+        trained = trainer.train()
+
+        assert list(trainer.train_dataset["id"]) == [row.id for row in PAIRS[:2]]
+        assert trained.global_step == 2 and trained.training_loss > 0
+        decoded = trainer.processing_class.decode(trainer.train_dataset[1]["chosen_ids"])
+        assert decoded.startswith('<tool_call>{"name": "plane_book", "arguments": {"id": "146"')
+
+    def test_it_lets_lost_rows_be_named_when_the_limit_is_too_short(self, out, tmp_path, model):
+        from trl import DPOConfig, DPOTrainer
+
+        exporter("trl-preference").write(PAIRS, out)
+        data = load(out, tmp_path / "cache")
+
+        short = DPOConfig(str(tmp_path / "run"), **{**CPU, "max_length": 400})
+        trainer = DPOTrainer(model=model, args=short, train_dataset=data["train"])
+
+        lost = set(data["train"]["id"]) - set(trainer.train_dataset["id"])
+        assert lost == {PAIRS[1].id}
+
+
+class TestTrlPromptCompletionInTrl:
+    def test_it_trains_in_sft_trainer_on_the_completion_only(self, out, tmp_path, model):
+        from trl import SFTConfig, SFTTrainer
+
+        exporter("trl-prompt-completion").write(DEMONSTRATIONS, out)
+        data = load(out, tmp_path / "cache")
+
+        trainer = SFTTrainer(model=model, args=SFTConfig(str(tmp_path / "run"), **CPU), train_dataset=data["train"])
+        trained = trainer.train()
+
+        assert len(trainer.train_dataset) == 2 and trained.global_step == 2
+        labels = next(iter(trainer.get_train_dataloader()))["labels"]
+        learned = [trainer.processing_class.decode(row[row != -100]) for row in labels]
+        assert {text.removesuffix("\n").removesuffix("<|im_end|>") for text in learned} == {
+            "Right, please let us know your request now.",
+            "Yes, both pronunciations are technically correct.",
+        }
+
+    def test_it_reads_back_tool_calls_as_they_went_in(self, out, tmp_path):
+        exporter("trl-prompt-completion").write(DEMONSTRATIONS, out)
+
+        row = load(out, tmp_path / "cache")["validation"][0]
+
+        assert [as_captured(message) for message in row["prompt"]] == FLIGHT
+        assert [as_captured(message) for message in row["completion"]] == [DEMONSTRATIONS[1].completion]
+
+
+class TestJsonl:
+    @pytest.mark.parametrize("rows", [PAIRS, DEMONSTRATIONS], ids=["preference", "demonstration"])
+    def test_it_is_read_by_datasets_with_every_column(self, rows, out, tmp_path):
+        exporter("jsonl").write(rows, out)
+
+        data = load(out, tmp_path / "cache")
+
+        for split, loaded in data.items():
+            lines = (out / f"{split}.jsonl").read_bytes().splitlines()
+            assert [to_ten_decimals(row) for row in loaded] == [to_ten_decimals(orjson.loads(line)) for line in lines]
+
+    def test_it_holds_no_reasoning(self, out):
+        thinking = demonstration(completion={**assistant("Yes."), "reasoning_content": "Hm."}, prompt=[user("So?")])
+        exporter("jsonl").write([thinking], out)
+
+        assert b"reasoning" not in (out / "train.jsonl").read_bytes()
+
+
+class TestParquet:
+    @pytest.mark.parametrize(
+        ("rows", "schema"), [(PAIRS, PREFERENCE), (DEMONSTRATIONS, DEMONSTRATION)], ids=["preference", "demonstration"]
+    )
+    def test_it_is_read_by_pyarrow_and_datasets_alike(self, rows, schema, out, tmp_path):
+        exporter("parquet").write(rows, out)
+
+        data = load(out, tmp_path / "cache")
+
+        for split, loaded in data.items():
+            table = pq.read_table(out / f"{split}.parquet")
+            assert table.schema == schema
+            assert list(loaded) == table.to_pylist()
+        assert json.loads(data["train"][0]["prompt"]) == rows[0].prompt
+
+
+def to_ten_decimals(row):
+    """`datasets` keeps no more of a fraction when it reads JSON."""
+    return {name: round(value, 10) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def as_captured(message):
+    """The message with its tool arguments as JSON text again, as OpenAI has them."""
+    if not message.get("tool_calls"):
+        return message
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+        for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("model"))
