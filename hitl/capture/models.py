@@ -12,6 +12,7 @@ from hitl.core.database import Base, one_of, partial_index_where
 from hitl.core.ids import Id
 
 MAY_TRAIN = ("yes", "no", "unknown")
+FEEDBACK_SUBJECTS = ("response", "conversation")
 
 
 class Conversation(Base):
@@ -60,7 +61,7 @@ class Response(Base):
     latency_seconds: Mapped[float | None]
     cost_usd: Mapped[float | None]
     trace_id: Mapped[str | None]
-    context: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)  # retrieved: [{"title", "text", "source"}]
+    context: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)  # retrieved: [{"title", "text", …}]
     signals: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # name → finite number
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
     may_train: Mapped[str] = mapped_column(default="unknown")  # unknown: the project's default decides
@@ -116,14 +117,18 @@ class Feedback(Base):
 
 
 class WaitingFeedback(Base):
-    """Feedback that came before its response. Kept for a day under the client's id, attached when the response arrives."""
+    """Feedback that came before its response or conversation. Kept for a day under the client's id, then attached."""
 
     __tablename__ = "waiting_feedback"
-    __table_args__ = (UniqueConstraint("project_id", "client_id", "kind", "source"),)
+    __table_args__ = (
+        UniqueConstraint("project_id", "subject", "client_id", "kind", "source"),
+        one_of("subject", FEEDBACK_SUBJECTS),
+    )
 
-    id: Mapped[Id]
+    id: Mapped[Id]  # its id as feedback, too, once it is attached
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
-    client_id: Mapped[str]
+    subject: Mapped[str]
+    client_id: Mapped[str]  # the client's id of the response or of the conversation
     kind: Mapped[str]
     value: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     comment: Mapped[str | None]

@@ -1,7 +1,7 @@
 """The database: SQLite on a laptop, PostgreSQL for a company, one code path.
 
-A request or a job is one transaction: `Database.writing()`. What only looks uses `Database.reading()`, which both databases
-enforce, so that showing a page never takes SQLite's write lock.
+A request or a job is one transaction: `Database.writing()`. What only looks uses `Database.reading()`, which both
+databases enforce, so that showing a page never takes SQLite's write lock.
 """
 
 import sqlite3
@@ -27,6 +27,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -85,6 +86,12 @@ def one_of(column: str, values: Sequence[str]) -> CheckConstraint:
 def partial_index_where(condition: Any) -> Mapping[str, Any]:
     """Return the keyword arguments that make an index partial on both databases."""
     return {"postgresql_where": condition, "sqlite_where": condition}
+
+
+def insert_into(db: Session, table: type[Base]) -> Any:
+    """Return the database's own INSERT, which knows ON CONFLICT; both spell it alike, SQLAlchemy has it per dialect."""
+    dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(table.__table__)
 
 
 class Database:
