@@ -57,7 +57,7 @@ def create_app(instance: Instance) -> Flask:
         "hitl",
         info=Info(title="hitl", version=version_of("hitl")),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
-        responses={status: http.ErrorEnvelope for status in (401, 403, 404, 409, 413, 415, 422, 429, 503)},
+        responses=dict.fromkeys((401, 403, 404, 409, 413, 415, 422, 429, 503), http.ErrorEnvelope),
         validation_error_model=http.ErrorEnvelope,
         validation_error_callback=_refuse_invalid,
         doc_ui=False,
@@ -120,9 +120,7 @@ def admit() -> Response | None:
         _recognise_person()
         if g.user is None and not is_public:
             return _ask_to_sign_in()
-    access.ensure_allowed(
-        needed, user=g.user, api_key=g.api_key, project=g.project, permissions=g.permissions
-    )
+    access.ensure_allowed(needed, user=g.user, api_key=g.api_key, project=g.project, permissions=g.permissions)
     return http.answer_repeats(g.api_key.id) if g.api_key else None
 
 

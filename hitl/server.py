@@ -1,7 +1,7 @@
 """`hitl serve`: the web server, gunicorn with threads.
 
-One process on SQLite; as many as wanted on PostgreSQL. Web processes keep no state. Each also does background work, unless
-told that `hitl worker` processes do it.
+One process on SQLite; as many as wanted on PostgreSQL. Web processes keep no state. Each also does background work,
+unless told that `hitl worker` processes do it.
 """
 
 import threading
@@ -83,7 +83,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def _announce(self) -> None:
         for _ in range(int(READY_WAIT_SECONDS / 0.1)):
             try:
-                with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as answer:  # noqa: S310
+                with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=5) as answer:
                     if answer.status == 200:
                         self.when_ready()
                         return

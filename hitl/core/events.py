@@ -1,8 +1,8 @@
 """Facts: what happened, told to whoever cares.
 
-A fact is a frozen dataclass that carries ids. `within` listeners are called at once in the publisher's transaction: if one
-fails, so does the publisher. `after` listeners become jobs in that transaction: they exist only if it commits, and run at
-least once.
+A fact is a frozen dataclass that carries ids. `within` listeners are called at once in the publisher's transaction: if
+one fails, so does the publisher. `after` listeners become jobs in that transaction: they exist only if it commits, and
+run at least once.
 """
 
 from collections import defaultdict

@@ -5,7 +5,7 @@ Only routes (`api.py` files and pages) and hitl/app.py use this module.
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -44,9 +44,13 @@ class ApiModel(BaseModel):
 
     # flask-openapi3 asks for the schema at every request with path or query parameters.
     @classmethod
-    @lru_cache(maxsize=None)  # noqa: B019  one entry a class, for the life of the process
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return super().model_json_schema(*args, **kwargs)
+        return _json_schema(cls, *args, **kwargs)
+
+
+@cache
+def _json_schema(model: type[ApiModel], *args: Any, **kwargs: Any) -> dict[str, Any]:
+    return super(ApiModel, model).model_json_schema(*args, **kwargs)
 
 
 class ErrorBody(ApiModel):
@@ -80,7 +84,7 @@ class ProjectPath(ApiModel):
 class JsonRequest(Request):
     """A request whose JSON is parsed strictly, with the error that the API promises."""
 
-    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         if "parsed_json" not in self.__dict__:
             if self.mimetype != "application/json" and not self.mimetype.endswith("+json"):
                 raise errors.UnsupportedMedia
@@ -128,7 +132,9 @@ def open_transactions(app: Flask, database: Database) -> None:
     def open_session() -> None:
         # The whole body first: a slow sender must not hold SQLite's write lock.
         if request.method not in READING_METHODS:
-            request.get_data(cache=True, parse_form_data=request.mimetype.startswith(("application/x-www", "multipart/")))
+            request.get_data(
+                cache=True, parse_form_data=request.mimetype.startswith(("application/x-www", "multipart/"))
+            )
         g.db = database.session(readonly=request.method in READING_METHODS)
 
     @app.after_request  # registered first, so it runs last
@@ -136,9 +142,9 @@ def open_transactions(app: Flask, database: Database) -> None:
         db: Session | None = g.get("db")
         if db is None or g.get("has_failed"):
             return response
-        key = g.get("idempotency_key")
-        if key is not None and response.status_code < 400:
-            idempotency.finish(db, *key, response.status_code, response.get_data(as_text=True))
+        if "idempotency_key" in g and response.status_code < 400:
+            owner_id, key = g.idempotency_key
+            idempotency.finish(db, owner_id, key, response.status_code, response.get_data(as_text=True))
         db.commit()
         return response
 

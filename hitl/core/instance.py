@@ -27,6 +27,6 @@ def open_instance(settings: Settings | None = None) -> Instance:
         settings.database_url,
         sqlite_synchronous=settings.sqlite_synchronous,
         pool_size=settings.web_threads,
-        session_info={"keys": keys},
+        session_info={"keys": keys, "storage_url": settings.storage_url},
     )
     return Instance(settings, database, keys)

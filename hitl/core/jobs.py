@@ -1,9 +1,9 @@
 """Later work, as rows of the main database.
 
 A job is enqueued in the transaction of the change that needs it. A worker takes it for a while (a lease, prolonged by
-heartbeats); if the worker dies, another takes the job over when the lease ends. Every write of a worker is guarded by the
-attempt number, so a worker that was thought dead cannot finish what another has taken over. Jobs run at least once:
-make them safe to run twice.
+heartbeats); if the worker dies, another takes the job over when the lease ends. Every write of a worker is guarded by
+the attempt number, so a worker that was thought dead cannot finish what another has taken over. Jobs run at least
+once: make them safe to run twice.
 """
 
 import socket
@@ -187,7 +187,7 @@ def arm_periodic(db: Session) -> None:
             enqueue(db, kind, {}, key=f"periodic:{kind}").every_seconds = seconds
 
 
-def unfinished_jobs() -> Select[tuple[int]]:
+def unfinished_jobs() -> Select[int]:
     """How many jobs still wait or run, the periodic ones aside."""
     waiting = or_(Job.state == "queued", Job.state == "running")
     return select(func.count()).select_from(Job).where(waiting, Job.every_seconds.is_(None))

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,14 +114,11 @@ def token_digest(token: str) -> str:
 
 def _kept_secret(path: Path) -> str:
     if not path.exists():
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-            file.flush()
-            os.fsync(file.fileno())
-        # Linked whole, never overwritten: of two processes that start at once, both use the secret of the first.
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name) as fresh:  # mode 0600
+            fresh.write(secrets.token_hex(32))
+            fresh.flush()
+            os.fsync(fresh.fileno())
+            # Linked whole, never overwritten: of two processes that start at once, both use the secret of the first.
+            with contextlib.suppress(FileExistsError):
+                os.link(fresh.name, path)
     return path.read_text().strip()

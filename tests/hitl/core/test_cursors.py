@@ -1,4 +1,6 @@
-import pytest
+import contextlib
+from uuid import UUID
+
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
@@ -33,7 +35,6 @@ class TestPage:
 
     @given(st.text())
     def test_it_refuses_a_cursor_that_it_did_not_give_out(self, text: str) -> None:
-        try:
-            cursors.decode(text)
-        except cursors.BadCursor as refusal:
-            assert refusal.param == "/cursor"
+        # Whatever comes: an identifier or a named refusal, never another error.
+        with contextlib.suppress(cursors.BadCursor):
+            assert isinstance(cursors.decode(text), UUID)

@@ -1,5 +1,4 @@
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -62,5 +61,5 @@ class TestBegin:
         assert len(acted) == 1
 
     @pytest.fixture
-    def owner(self) -> Iterator[UUID]:
-        yield new_id()
+    def owner(self) -> UUID:
+        return new_id()

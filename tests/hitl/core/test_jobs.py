@@ -1,5 +1,5 @@
+import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from hitl.core.jobs import Job, Run, Worker, database_now
 
 
 class TestWorker:
-    def test_it_does_a_job_in_the_transaction_that_marks_it_done(self, shared_database: Database, seen: list[Any]) -> None:
+    def test_it_does_a_job_in_the_transaction_that_marks_it_done(
+        self, shared_database: Database, seen: list[Any]
+    ) -> None:
         enqueue(shared_database, "tests.note", {"word": "hello"})
 
         Worker(shared_database).run_until_idle()
@@ -21,7 +23,7 @@ class TestWorker:
         assert the_job(shared_database).state == "done"
 
     def test_it_forgets_a_job_whose_change_was_rolled_back(self, shared_database: Database, seen: list[Any]) -> None:
-        with pytest.raises(RuntimeError), shared_database.writing() as db:
+        with contextlib.suppress(RuntimeError), shared_database.writing() as db:
             jobs.enqueue(db, "tests.note", {"word": "never"})
             raise RuntimeError
 
@@ -112,9 +114,9 @@ def make_due(database: Database) -> None:
 
 
 @pytest.fixture
-def seen() -> Iterator[list[Any]]:
+def seen() -> list[Any]:
     _seen.clear()
-    yield _seen
+    return _seen
 
 
 _seen: list[Any] = []
