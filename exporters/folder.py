@@ -23,7 +23,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     its own name (`.NAME.….part`), never under the name of a finished export.
     Raises OutputNotEmpty before anything is written, and also when someone else filled `out` in the meantime.
     """
-    out = Path(os.path.abspath(out.resolve()))
+    out = out.resolve()
     ensure_empty(out)
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     with reporting(out.parent):

@@ -24,18 +24,18 @@ from tests.exporters.examples import (
 )
 from tests.exporters.readers import load, tiny_model, tokenizer
 
-CPU = dict(
-    use_cpu=True,
-    bf16=False,
-    gradient_checkpointing=False,
-    report_to="none",
-    save_strategy="no",
-    disable_tqdm=True,
-    logging_steps=1,
-    max_steps=2,
-    per_device_train_batch_size=2,
-    max_length=2048,
-)
+CPU = {
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "report_to": "none",
+    "save_strategy": "no",
+    "disable_tqdm": True,
+    "logging_steps": 1,
+    "max_steps": 2,
+    "per_device_train_batch_size": 2,
+    "max_length": 2048,
+}
 
 
 class TestTrlPreferenceInTrl:
@@ -110,7 +110,9 @@ class TestTrlPreferenceInTrl:
         tools = json.loads(row["tools"])
         text = words.apply_chat_template(row["prompt"] + row["chosen"], tools=tools, tokenize=False)
 
-        assert text.count("Mark") >= 3 and "146" in text and "Available" in text
+        assert text.count("Mark") >= 3
+        assert "146" in text
+        assert "Available" in text
         assert '\\"CustomerName\\"' not in text
 
     def test_it_trains_in_dpo_trainer_and_no_row_is_lost(self, out, tmp_path, model):
@@ -128,7 +130,8 @@ class TestTrlPreferenceInTrl:
         trained = trainer.train()
 
         assert list(trainer.train_dataset["id"]) == [row.id for row in PAIRS[:2]]
-        assert trained.global_step == 2 and trained.training_loss > 0
+        assert trained.global_step == 2
+        assert trained.training_loss > 0
         decoded = trainer.processing_class.decode(trainer.train_dataset[1]["chosen_ids"])
         assert decoded.startswith('<tool_call>{"name": "plane_book", "arguments": {"id": "146"')
 
@@ -155,7 +158,8 @@ class TestTrlPromptCompletionInTrl:
         trainer = SFTTrainer(model=model, args=SFTConfig(str(tmp_path / "run"), **CPU), train_dataset=data["train"])
         trained = trainer.train()
 
-        assert len(trainer.train_dataset) == 2 and trained.global_step == 2
+        assert len(trainer.train_dataset) == 2
+        assert trained.global_step == 2
         labels = next(iter(trainer.get_train_dataloader()))["labels"]
         learned = [trainer.processing_class.decode(row[row != -100]) for row in labels]
         assert {text.removesuffix("\n").removesuffix("<|im_end|>") for text in learned} == {

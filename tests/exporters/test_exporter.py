@@ -95,7 +95,7 @@ class TestExporter:
         assert exporter("jsonl").write([PAIR, pair(tools=tools)], out).refused_by_code == {"nested_too_deeply": 1}
 
     def test_it_says_so_when_there_is_no_row_left(self, out):
-        with pytest.raises(NothingToExport, match="1 were refused. The first: empty_prompt") as error:
+        with pytest.raises(NothingToExport, match="1 were refused") as error:
             exporter("trl-preference").write([pair(prompt=[])], out)
 
         assert error.value.refused[0].id == PAIR.id
