@@ -195,7 +195,8 @@ class TestNewFolder:
         """
         done = run(script)
 
-        assert f"Could not write {out}/train." in done.stdout and "File too large" in done.stdout, done.stderr
+        assert f"Could not write {out}/train." in done.stdout, done.stderr
+        assert "File too large" in done.stdout
         assert "Nothing was left behind" in done.stdout
         assert done.stderr == ""
         assert nothing_is_left(out)
