@@ -1,0 +1,1 @@
+"""The pages, one folder per feature, with the same names as in `hitl`."""
