@@ -14,7 +14,7 @@ PYTEST ?= --numprocesses=auto --maxprocesses=8 --dist=loadfile
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed ## Try it with real data: PORT=8000, this machine only, Ctrl-C ends it, the next start goes on
 	@$(BIN)/hitl demo --port $(PORT)
@@ -44,7 +44,7 @@ install: $(VENV)/.installed ## Install what serving needs
 install-all: $(VENV)/.installed-all ## Install what tests and checks need too
 
 $(BIN)/python:
-	@scripts/create-venv $(VENV)
+	@python=$$(scripts/find-python) && echo "Making $(VENV) with $$($$python --version) …" && $$python -m venv $(VENV)
 
 $(VENV)/.installed: $(DEPENDENCIES) | $(BIN)/python
 	@echo "Installing into $(VENV) …"
