@@ -91,7 +91,7 @@ def ensure_allowed(
     if access.door is Door.SIGNED_IN:
         return
     if access.door is Door.OWNER:
-        if user is None or not user.is_owner:
+        if api_key is not None or user is None or not user.is_owner:  # a key is for one project, whoever made it
             raise OwnersOnly
         return
     is_member = project is not None and (bool(permissions) or api_key is not None)

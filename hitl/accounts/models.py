@@ -24,7 +24,6 @@ class User(Base):
     password_hash: Mapped[str | None]  # argon2id; none until the person has set a password
     is_owner: Mapped[bool] = mapped_column(default=False)  # makes projects and users on this instance
     epoch: Mapped[int] = mapped_column(default=1)  # rises at a password change: sessions of an older epoch are over
-    theme: Mapped[str | None]  # "light", "dark", or the system's
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     deactivated_at: Mapped[datetime | None]
 
@@ -95,7 +94,7 @@ class SignInSession(Base):
 
 
 class FailedSignIn(Base):
-    """A sign-in that failed, counted to slow the next ones down."""
+    """A try to sign in that has not succeeded (yet), counted to slow the next ones down."""
 
     __tablename__ = "failed_sign_ins"
     __table_args__ = (Index("ix_failed_sign_ins_email_at", "email", "at"), Index("ix_failed_sign_ins_at", "at"))

@@ -1,0 +1,68 @@
+"""API keys: how programs come in."""
+
+import secrets
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, joinedload
+
+from hitl.accounts import audit
+from hitl.accounts.access import TOKEN_PREFIX, permissions_in
+from hitl.accounts.errors import AccountClosed, ScopesUnacceptable
+from hitl.accounts.models import ApiKey, Project, User
+from hitl.accounts.names import clean_name
+from hitl.accounts.permissions import SCOPES, Permission, permissions_of_scopes
+from hitl.core import clock
+from hitl.core.secrets import token_digest
+
+HINT_CHARACTERS = len(TOKEN_PREFIX) + 6
+
+
+def create_key(
+    db: Session, project: Project, maker: User, name: str, scopes: Sequence[str], by: User | None = None
+) -> tuple[ApiKey, str]:
+    """Make a key and return it with its token, which is known only now: the database keeps a digest.
+
+    maker: the member on whose behalf the key acts; it never does more than they may.
+    Raises ScopesUnacceptable, NameUnacceptable, AccountClosed.
+    """
+    if maker.deactivated_at is not None:
+        raise AccountClosed
+    chosen = sorted(set(scopes))
+    if not chosen or not set(chosen) <= set(scopes_open_to(permissions_in(db, maker, project))):
+        raise ScopesUnacceptable(param="/scopes")
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey(
+        project=project,
+        maker=maker,
+        name=clean_name(name),
+        digest=token_digest(token),
+        hint=token[:HINT_CHARACTERS],
+        scopes=chosen,
+    )
+    db.add(key)
+    db.flush()
+    audit.record(db, by or maker, "key_created", key, project, name=key.name, scopes=chosen)
+    return key, token
+
+
+def scopes_open_to(permissions: frozenset[Permission]) -> list[str]:
+    """Return the scopes that somebody with these permissions may give to a key."""
+    return [scope for scope in SCOPES if permissions_of_scopes([scope]) <= permissions]
+
+
+def revoke_key(db: Session, key: ApiKey, by: User | None = None) -> None:
+    """End a key for good; revoking it again changes nothing."""
+    if key.revoked_at is None:
+        key.revoked_at = clock.now()
+        audit.record(db, by, "key_revoked", key, key.project, name=key.name)
+
+
+def keys_of(project: Project) -> Select[ApiKey]:
+    """The keys of a project with their makers, newest first, revoked ones too."""
+    return (
+        select(ApiKey)
+        .options(joinedload(ApiKey.maker))
+        .where(ApiKey.project_id == project.id)
+        .order_by(ApiKey.id.desc())
+    )
