@@ -14,6 +14,7 @@ from sqlalchemy import Row, and_, delete, or_, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hitl.accounts.models import Project
+from hitl.capture.bulk import rows_with_client_ids
 from hitl.capture.errors import RowInvalid, UnknownResponse
 from hitl.capture.events import FeedbackGiven
 from hitl.capture.models import Conversation, Feedback, Response, WaitingFeedback
@@ -197,20 +198,11 @@ def _our_ids(
     db: Session, project_id: UUID, *, responses: Sequence[str], conversations: Sequence[str]
 ) -> dict[str, dict[str, UUID]]:
     return {
-        "response": _by_client_id(db, project_id, Response, responses),
-        "conversation": _by_client_id(db, project_id, Conversation, conversations),
+        "response": {row.client_id: row.id for row in rows_with_client_ids(db, Response, project_id, responses)},
+        "conversation": {
+            row.client_id: row.id for row in rows_with_client_ids(db, Conversation, project_id, conversations)
+        },
     }
-
-
-def _by_client_id(
-    db: Session, project_id: UUID, table: type[Response | Conversation], client_ids: Sequence[str]
-) -> dict[str, UUID]:
-    if not client_ids:
-        return {}
-    rows = db.execute(
-        select(table.client_id, table.id).where(table.project_id == project_id, table.client_id.in_(set(client_ids)))
-    )
-    return {client_id: identifier for client_id, identifier in rows if client_id is not None}
 
 
 def _words(row: FeedbackRow) -> Words:

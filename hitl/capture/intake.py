@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.capture import feedback
+from hitl.capture.bulk import insert_missing, rows_with_client_ids
 from hitl.capture.errors import IdTaken, RowInvalid
 from hitl.capture.events import ResponsesCaptured
 from hitl.capture.models import Conversation, Response
@@ -18,7 +19,6 @@ from hitl.capture.results import Result, rejected
 from hitl.capture.rows import ResponseRow, read_row
 from hitl.core import clock, events
 from hitl.core.canonical import content_hash
-from hitl.core.database import insert_into
 from hitl.core.ids import new_id
 from hitl.core.secrets import Keys
 
@@ -134,7 +134,7 @@ def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> tuple[set[
     captured_at = clock.now()
     for row in values:
         row["captured_at"] = captured_at
-    if _insert_missing(db, Response, values):
+    if insert_missing(db, Response, values):
         stored.update({a.client_id: Stored(a.values["id"], a.values["content_hash"]) for a in new if a.client_id})
     else:  # another batch was quicker with some of them
         stored.update(_stored(db, project_id, {arrival.client_id for arrival in new}))
@@ -143,15 +143,8 @@ def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> tuple[set[
 
 
 def _stored(db: Session, project_id: UUID, client_ids: set[str | None]) -> dict[str | None, Stored]:
-    wanted = client_ids - {None}
-    if not wanted:
-        return {}
-    rows = db.execute(
-        select(Response.client_id, Response.id, Response.content_hash).where(
-            Response.project_id == project_id, Response.client_id.in_(wanted)
-        )
-    )
-    return {client_id: Stored(identifier, known_hash) for client_id, identifier, known_hash in rows}
+    rows = rows_with_client_ids(db, Response, project_id, (name for name in client_ids if name is not None))
+    return {row.client_id: Stored(row.id, row.content_hash) for row in rows}
 
 
 def _first_of_each(arrivals: Iterable[Arrival]) -> Iterable[Arrival]:
@@ -162,14 +155,6 @@ def _first_of_each(arrivals: Iterable[Arrival]) -> Iterable[Arrival]:
                 continue
             seen.add(arrival.client_id)
         yield arrival
-
-
-def _insert_missing(db: Session, table: type[Response | Conversation], values: list[dict[str, Any]]) -> bool:
-    """Insert rows unless their client id is taken, and say whether all went in."""
-    # Without RETURNING the drivers send the rows in one go, which is half as slow again on PostgreSQL otherwise.
-    done = db.execute(insert_into(db, table).on_conflict_do_nothing(), values)
-    count: int = done.rowcount  # type: ignore[attr-defined]
-    return count == len(values)
 
 
 def _conversations(db: Session, project_id: UUID, arrivals: list[Arrival]) -> dict[str, UUID]:
@@ -187,7 +172,7 @@ def _conversations(db: Session, project_id: UUID, arrivals: list[Arrival]) -> di
     ]
     if missing:
         made_at = clock.now()
-        _insert_missing(db, Conversation, [{**values, "created_at": made_at} for values in missing])
+        insert_missing(db, Conversation, [{**values, "created_at": made_at} for values in missing])
         known = _known_conversations(db, project_id, wanted)
     for name in sorted(known):
         identifier, end_user = known[name]
@@ -199,12 +184,8 @@ def _conversations(db: Session, project_id: UUID, arrivals: list[Arrival]) -> di
 def _known_conversations(
     db: Session, project_id: UUID, client_ids: Iterable[str]
 ) -> dict[str, tuple[UUID, str | None]]:
-    rows = db.execute(
-        select(Conversation.client_id, Conversation.id, Conversation.end_user).where(
-            Conversation.project_id == project_id, Conversation.client_id.in_(list(client_ids))
-        )
-    )
-    return {client_id: (identifier, end_user) for client_id, identifier, end_user in rows}
+    rows = rows_with_client_ids(db, Conversation, project_id, client_ids)
+    return {row.client_id: (row.id, row.end_user) for row in rows}
 
 
 def _result(arrival: Arrival, created: set[UUID], stored: dict[str | None, Stored], at: str) -> Result:

@@ -65,14 +65,21 @@ def _count_in(container: Collection[Any], entries: Iterable[tuple[Any, Any]], de
         raise TooBig(f"Objects and lists are nested at most {MAX_DEPTH} deep.", param="")
     count = len(container)
     for key, below in entries:
-        if type(key) is not int:
+        if type(key) is not int and not _is_plain(key):
             _ensure_key(key)
+        if _is_plain(below):
+            continue
         try:
             count += _count_entries(below, depth + 1)
         except RowInvalid as problem:
             problem.param = pointer((key,)) + (problem.param or "")
             raise
     return count
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether this is a text that needs no further look, as nearly all are."""
+    return type(value) is str and value.isascii() and len(value) <= MAX_KEY_CHARACTERS and "\0" not in value
 
 
 def _ensure_key(key: Any) -> None:

@@ -38,7 +38,10 @@ def _is_spelled_alike(value: Any) -> bool:
     if kind is str or value is None or kind is bool:
         return True
     if kind is dict:
-        return all(type(key) is str and key.isascii() and _is_spelled_alike(below) for key, below in value.items())
+        for key, below in value.items():
+            if type(key) is not str or not key.isascii() or (type(below) is not str and not _is_spelled_alike(below)):
+                return False
+        return True
     if kind is list:
         return all(map(_is_spelled_alike, value))
     if kind is int:
