@@ -1,0 +1,118 @@
+"""The demo project: a support desk with real conversations, the people who work on it, and the rules that pick."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hitl.accounts.members import add_member
+from hitl.accounts.models import Project
+from hitl.accounts.password_change import set_password_hash
+from hitl.accounts.passwords import hash_password
+from hitl.accounts.projects import change_settings, create_project
+from hitl.accounts.users import create_user
+from hitl.app import import_parts
+from hitl.capture.feedback import give_feedback
+from hitl.capture.intake import capture_responses
+from hitl.core import schema
+from hitl.core.instance import Instance, open_instance
+from hitl.core.jobs import Worker
+from hitl.core.secrets import ensure_same_secret
+from hitl.core.settings import Settings
+from hitl.demo import real_data
+from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, create_rule
+
+SLUG = "support-desk"
+ROLES = ("annotator", "lead", "engineer", "admin")
+BATCH_ROWS = 500
+GUIDELINES = """\
+# How to review an answer
+
+Read the conversation first, then the answer that is marked.
+
+- **Helpful**: does the user get further with it?
+- **Correct**: compare it with what the tools said. What no tool said and no one can know is made up.
+- **Correct it** when you can say it better: write the whole answer as it should have been sent. Change no more than
+  needed. Your correction is what the model learns from.
+- Skip what you cannot judge, and say why.
+"""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """How to sign in as somebody with this role."""
+
+    role: str
+    email: str
+    password: str
+
+
+def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> list[SignIn]:
+    """Make the demo's database, or bring an earlier one up to date. Safe to interrupt and to run again."""
+    import_parts()
+    sign_ins = _kept_sign_ins(folder / "sign-ins.txt")
+    instance = open_instance(settings)
+    schema.upgrade(instance.database)
+    with instance.database.writing() as db:
+        ensure_same_secret(db, instance.keys)
+        project = db.scalar(select(Project).where(Project.slug == SLUG))
+        is_new = project is None
+        if project is None:
+            project = _open_desk(db, sign_ins)
+    if is_new:
+        say("Filling the demo project with real conversations …")
+    _bring_in(instance, project)
+    Worker(instance.database).run_until_idle()
+    instance.database.close()
+    return sign_ins
+
+
+def _open_desk(db: Session, sign_ins: list[SignIn]) -> Project:
+    project = create_project(db, SLUG, "Support desk")
+    project.guidelines = GUIDELINES
+    # The licences of the shipped data allow training; see data/README.md.
+    change_settings(db, project, {"may_train_default": "yes"})
+    for person in sign_ins:
+        user = create_user(db, person.email, person.role.capitalize(), is_owner=person.role == "admin")
+        set_password_hash(db, user, hash_password(person.password), by=None)
+        add_member(db, project, user, person.role)
+    create_rule(
+        db,
+        project,
+        "Users who say it did not work",
+        Terms(condition=FeedbackCondition(negative_only=True), rate=0.5, priority=1, reviews_wanted=2),
+    )
+    create_rule(db, project, "Random sample", Terms(condition=AllCondition(), rate=0.1))
+    return project
+
+
+def _bring_in(instance: Instance, project: Project) -> None:
+    """Capture what is not there yet: rows are known by their ids, so a second run stores nothing twice."""
+    for rows in _batches(real_data.tool_responses(), real_data.support_responses(), real_data.model_responses()):
+        with instance.database.writing() as db:
+            capture_responses(db, project, rows, instance.keys)
+    for rows in _batches(real_data.tool_feedback()):
+        with instance.database.writing() as db:
+            give_feedback(db, project, rows)
+
+
+def _batches(*sources: Iterable[real_data.JsonObject]) -> Iterator[list[real_data.JsonObject]]:
+    for source in sources:
+        rows = iter(source)
+        while batch := list(islice(rows, BATCH_ROWS)):
+            yield batch
+
+
+def _kept_sign_ins(path: Path) -> list[SignIn]:
+    """Return the demo's accounts; their passwords are made once and kept in a file that only its owner reads."""
+    if not path.exists():
+        made = [SignIn(role, f"{role}@demo.example", secrets.token_urlsafe(12)) for role in ROLES]
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.writelines(f"{person.role} {person.email} {person.password}\n" for person in made)
+    return [SignIn(*line.split()) for line in path.read_text().splitlines()]
