@@ -35,7 +35,7 @@ class TextPart(TypedDict):
 class OtherPart(TypedDict):
     """A picture, a sound, a file: kept word for word, shown as a named placeholder."""
 
-    type: Name
+    type: Annotated[Name, Field(json_schema_extra={"not": {"const": "text"}})]
 
 
 def _kind_of_part(part: Any) -> str | None:
@@ -115,7 +115,7 @@ class ToolMessage(TypedDict):
 
 
 @with_config(STRICT)
-class AssistantFields(TypedDict):
+class AssistantMessage(TypedDict):
     """What a model said, or wanted to call, or refused."""
 
     role: Literal["assistant"]
@@ -132,7 +132,7 @@ def _leave_out_empty_keys(message: Any) -> Any:
     return {key: value for key, value in message.items() if key == "content" or (value is not None and value != [])}
 
 
-def _ensure_it_says_something(message: AssistantFields) -> AssistantFields:
+def _ensure_it_says_something(message: AssistantMessage) -> AssistantMessage:
     if message.get("content") is None:
         if "tool_calls" not in message and "refusal" not in message:
             raise PydanticCustomError("says_nothing", "An assistant message needs content, tool_calls or a refusal")
@@ -140,12 +140,12 @@ def _ensure_it_says_something(message: AssistantFields) -> AssistantFields:
     return message
 
 
-AssistantMessage: TypeAlias = Annotated[AssistantFields, AfterValidator(_ensure_it_says_something)]
+_Assistant: TypeAlias = Annotated[AssistantMessage, AfterValidator(_ensure_it_says_something)]
 Message: TypeAlias = Annotated[
-    Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")],
+    Annotated[SystemMessage | UserMessage | _Assistant | ToolMessage, Field(discriminator="role")],
     BeforeValidator(_leave_out_empty_keys),
 ]
-Output: TypeAlias = Annotated[AssistantMessage, BeforeValidator(_leave_out_empty_keys)]
+Output: TypeAlias = Annotated[_Assistant, BeforeValidator(_leave_out_empty_keys)]
 Tool: TypeAlias = dict[str, Any]  # kept word for word: providers add to it faster than we could follow
 
 
@@ -154,16 +154,16 @@ def _no_tools_is_an_empty_list(tools: Any) -> Any:
 
 
 @with_config(STRICT)
-class InputFields(TypedDict):
+class ModelInput(TypedDict):
     """What the model saw: the messages before its answer, and the tools it could call."""
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
     tools: NotRequired[Annotated[list[Tool], Field(max_length=MAX_TOOLS), BeforeValidator(_no_tools_is_an_empty_list)]]
 
 
-def _with_tools(given: InputFields) -> InputFields:
+def _with_tools(given: ModelInput) -> ModelInput:
     given.setdefault("tools", [])
     return given
 
 
-Input: TypeAlias = Annotated[InputFields, AfterValidator(_with_tools)]
+Input: TypeAlias = Annotated[ModelInput, AfterValidator(_with_tools)]
