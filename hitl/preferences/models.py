@@ -1,6 +1,7 @@
 """Tables: what reviews teach. Rows never change; those of a revision that no longer counts are simply not read.
 
 A row of each table belongs to a revision; it counts while that revision is its review's `counting_revision_id`.
+Only an end user's verdict belongs to no revision: it changes with their thumb.
 """
 
 from datetime import datetime

@@ -16,8 +16,9 @@ from hitl.capture.json_values import ensure_storable
 from hitl.core import clock
 from hitl.core.ids import new_id
 from hitl.queue.models import Item
-from hitl.review.errors import DraftTooLarge, StaleDraft
-from hitl.review.models import Draft
+from hitl.review.errors import AlreadySubmitted, DraftTooLarge, StaleDraft
+from hitl.review.models import Draft, Review
+from hitl.review.queries import submitted_reviews
 
 MAX_DRAFT_BYTES = 4 * 1024 * 1024
 
@@ -34,10 +35,13 @@ def save_draft(db: Session, item: Item, reviewer: User, answers: dict[str, Any],
     answers: by criterion, as in Answers, and "comment".
     seen_number: of the draft that these answers were typed over; 0 where there was none.
     A save that is repeated because its answer got lost changes nothing.
-    Raises StaleDraft, which carries the newer draft; DraftTooLarge; RowInvalid for what cannot be stored.
+    Raises StaleDraft, which carries the newer draft; AlreadySubmitted; DraftTooLarge; RowInvalid for what cannot be
+    stored.
     """
     _ensure_storable(answers)
     draft = _locked_draft(db, item, reviewer)
+    if db.scalar(select(submitted_reviews(reviewer).where(Review.item_id == item.id).exists())):
+        raise AlreadySubmitted
     if draft.number == seen_number + 1 and draft.answers == answers:
         return draft
     nothing_to_overwrite = seen_number == 0 and not draft.answers
@@ -47,7 +51,7 @@ def save_draft(db: Session, item: Item, reviewer: User, answers: dict[str, Any],
 
 
 def restore_draft(db: Session, item: Item, reviewer: User, answers: dict[str, Any]) -> Draft:
-    """Put answers that were submitted before back into the draft, whatever it holds."""
+    """Put answers that were submitted before back into the draft."""
     return _fill(db, _locked_draft(db, item, reviewer), answers)
 
 

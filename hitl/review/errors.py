@@ -68,22 +68,16 @@ class NothingToUndo(Conflict):
     code = "nothing_to_undo"
 
 
-class ReviewReopenedAlready(Conflict):
-    """This review is open again: finish it on the review page."""
+class ReviewIsOpen(Conflict):
+    """You took this review back. Go on with it on the review page, and submit it there."""
 
     code = "review_is_open"
 
 
 class NotAnExtra(Conflict):
-    """This review is not an extra: there is nothing to admit."""
+    """Only a review that was kept as an extra can be admitted."""
 
     code = "not_an_extra"
-
-
-class NoOpenSlot(Conflict):
-    """This item has all the reviews it wants. Raise the number of reviews wanted to admit one more."""
-
-    code = "no_open_slot"
 
 
 def _pointer_to(field: str) -> str:

@@ -50,8 +50,14 @@ class TestRubric:
             ([{"kind": "correction", "name": "fix", "label": "Fix", "required": True}], "False"),
             ([{"kind": "correction", "name": n, "label": "Fix"} for n in "ab"], "one criterion only"),
             ([{"kind": "tags", "name": "t", "label": "T", "options": []}], "at least 1"),
-            ([{"kind": "tags", "name": "t", "label": "T", "options": [{"value": "a", "label": "A"}] * 2}], "same value"),
-            ([{"kind": "choice", "name": "c", "label": "C", "options": [{"value": "unsure", "label": "?"}]}], "stands for"),
+            (
+                [{"kind": "tags", "name": "t", "label": "T", "options": [{"value": "a", "label": "A"}] * 2}],
+                "same value",
+            ),
+            (
+                [{"kind": "choice", "name": "c", "label": "C", "options": [{"value": "unsure", "label": "?"}]}],
+                "stands for",
+            ),
         ],
     )
     def test_it_refuses_criteria_that_nobody_could_answer(self, criteria, reason):

@@ -1,0 +1,40 @@
+"""What counts of all that was ever learned: what belongs to the revision that counts for its review."""
+
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy.orm import aliased
+
+from hitl.accounts.models import Project
+from hitl.accounts.projects import settings_of
+from hitl.preferences.models import Demonstration, Evidence, Verdict
+from hitl.review.models import Review
+
+
+def counting_evidence(project: Project) -> Select[Evidence]:
+    """Judgements that one answer beats another."""
+    return select(Evidence).where(Evidence.project_id == project.id, _counts(Evidence))
+
+
+def counting_demonstrations(project: Project) -> Select[Demonstration]:
+    """Corrected and approved answers."""
+    return select(Demonstration).where(Demonstration.project_id == project.id, _counts(Demonstration))
+
+
+def counting_verdicts(project: Project) -> Select[Verdict]:
+    """Responses found good or bad.
+
+    Reviewers beat end users: where a reviewer's verdict counts, end users' about the same response do not; nor do they
+    anywhere in a project that does not want them, though it may have wanted them once.
+    """
+    by_reviewer = and_(Verdict.origin == "reviewer", _counts(Verdict))
+    if not settings_of(project).end_user_thumbs:
+        return select(Verdict).where(Verdict.project_id == project.id, by_reviewer)
+    reviewers = aliased(Verdict)
+    is_overruled = exists().where(
+        reviewers.response_id == Verdict.response_id, reviewers.origin == "reviewer", _counts(reviewers)
+    )
+    by_end_user = and_(Verdict.origin == "end_user", ~is_overruled)
+    return select(Verdict).where(Verdict.project_id == project.id, or_(by_reviewer, by_end_user))
+
+
+def _counts(table: type[Evidence] | type[Demonstration] | type[Verdict]) -> ColumnElement[bool]:
+    return exists().where(Review.counting_revision_id == table.revision_id, Review.project_id == table.project_id)

@@ -1,0 +1,180 @@
+"""Submitting a review, and what may follow: taking it back, changing it, letting an extra count.
+
+Everything here locks the item first, so that what happens to one item happens in one order.
+"""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from hitl.accounts import audit
+from hitl.accounts.models import Project, User
+from hitl.capture.models import Response
+from hitl.core import clock, events
+from hitl.queue import leases, slots
+from hitl.queue.errors import NoOpenSlot
+from hitl.queue.models import Item, Lease
+from hitl.review.answers import Answers
+from hitl.review.drafts import drop_draft, restore_draft
+from hitl.review.errors import AlreadySubmitted, NotAnExtra, NothingToUndo, ReviewIsOpen
+from hitl.review.events import ReviewAdmitted, ReviewReopened, ReviewRevised, ReviewSubmitted
+from hitl.review.models import Review, Revision
+from hitl.review.queries import last_submitted, newest_revision
+from hitl.review.rubrics import rubric_of
+
+
+def submit_review(db: Session, lease: Lease, answers: Answers, seconds_on_display: float | None = None) -> Review:
+    """Keep what the reviewer decided and complete their lease.
+
+    A review that comes after its lease ended takes an open slot if there is one; otherwise it is kept as an extra.
+    The same submission again, because its answer got lost on the way, changes nothing and returns the same review.
+    Raises AnswersIncomplete, naming the criteria, if the rubric asks for more; AlreadySubmitted; ReviewIsOpen.
+    """
+    item = _locked_item(db, lease)
+    answers.ensure_complete(rubric_of(db, item))
+    review = _review_by(db, item, lease.reviewer)
+    if review is not None and review.standing != "reopened":
+        return _same_again(db, review, answers)
+    if review is not None and review.lease_id == lease.id:
+        raise ReviewIsOpen  # a late repeat of what was taken back since
+    is_unblinded = _names_models(item)
+    is_counted = leases.complete(db, lease)
+    if review is None:
+        review = Review(project_id=item.project_id, item=item, reviewer=lease.reviewer)
+        db.add(review)
+    review.lease = lease
+    review.standing = "counted" if is_counted else "extra"
+    db.flush()  # gives a new review its id
+    revision = _add_revision(db, review, answers, seconds_on_display, is_unblinded)
+    drop_draft(db, item, lease.reviewer)
+    events.publish(db, ReviewSubmitted(review.id, revision.id))
+    return review
+
+
+def undo(db: Session, reviewer: User, project: Project) -> Lease:
+    """Take back what a reviewer submitted last. Raises NothingToUndo."""
+    review = db.scalar(last_submitted(reviewer, project))
+    if review is None:
+        raise NothingToUndo
+    return reopen_review(db, review)
+
+
+def reopen_review(db: Session, review: Review) -> Lease:
+    """Give the reviewer their item back with the answers as a draft; until they submit again, none of it counts.
+
+    Raises ReviewIsOpen; TooManyLeases.
+    """
+    item = _locked_item(db, review)
+    if review.standing == "reopened":
+        raise ReviewIsOpen
+    lease = leases.reopen(db, review.lease, review.standing == "counted")
+    said = db.scalars(newest_revision(review.id)).one()
+    answers = Answers.of(said, rubric_of(db, item))
+    restore_draft(db, item, review.reviewer, answers.as_draft(reviewed_output(db, item)))
+    review.standing = "reopened"
+    review.counting_revision_id = None
+    db.flush()
+    events.publish(db, ReviewReopened(review.id))
+    return lease
+
+
+def revise(db: Session, review: Review, answers: Answers, seconds_on_display: float | None = None) -> Revision:
+    """Keep what the reviewer decides now beside what they decided before; if their review counts, this is what counts.
+
+    The same answers again are no new revision.
+    Raises AnswersIncomplete; ReviewIsOpen.
+    """
+    item = _locked_item(db, review)
+    answers.ensure_complete(rubric_of(db, item))
+    if review.standing == "reopened":
+        raise ReviewIsOpen
+    newest = db.scalars(newest_revision(review.id)).one()
+    if Answers.of(newest, rubric_of(db, item)) == answers:
+        return newest
+    revision = _add_revision(db, review, answers, seconds_on_display, _names_models(item))
+    events.publish(db, ReviewRevised(review.id, revision.id))
+    return revision
+
+
+def admit(db: Session, review: Review, by: User | None = None) -> Review:
+    """Let an extra review take an open slot of its item and count.
+
+    Raises NotAnExtra; NoOpenSlot.
+    """
+    item = _locked_item(db, review)
+    if review.standing != "extra":
+        raise NotAnExtra
+    if not slots.take_open_slot(item):
+        raise NoOpenSlot
+    review.lease.holds_slot = True
+    review.standing = "counted"
+    revision = db.scalars(newest_revision(review.id)).one()
+    _let_count(review, revision)
+    db.flush()
+    slots.settle(db, item)
+    audit.record(db, by, "review_admitted", review, db.get_one(Project, review.project_id))
+    events.publish(db, ReviewAdmitted(review.id, revision.id))
+    return review
+
+
+def reviewed_response(db: Session, item: Item) -> Response | None:
+    """Return the one response that an item is about; None for a comparison or a conversation."""
+    if item.kind != "response":
+        return None
+    return item.targets[0].response
+
+
+def reviewed_output(db: Session, item: Item) -> dict[str, Any] | None:
+    """Return what a correction replaces; None where there is no single response."""
+    response = reviewed_response(db, item)
+    return None if response is None else response.output
+
+
+def _locked_item(db: Session, held: Lease | Review) -> Item:
+    """Lock in the order of hitl/queue/slots.py, then see what was true before the wait as it is now."""
+    slots.lock_reviewer(db, held.reviewer_id, held.project_id)
+    item = slots.lock_item(db, held.item_id)
+    db.refresh(held)
+    return item
+
+
+def _review_by(db: Session, item: Item, reviewer: User) -> Review | None:
+    return db.scalar(
+        select(Review)
+        .where(Review.item_id == item.id, Review.reviewer_id == reviewer.id)
+        .execution_options(populate_existing=True)
+    )
+
+
+def _names_models(item: Item) -> bool:
+    """Once a comparison is closed its models are named to the reviewer, who can no longer judge blind."""
+    return item.kind == "comparison" and item.closed_at is not None
+
+
+def _same_again(db: Session, review: Review, answers: Answers) -> Review:
+    newest = db.scalars(newest_revision(review.id)).one()
+    if Answers.of(newest, rubric_of(db, review.item)) != answers:
+        raise AlreadySubmitted
+    return review
+
+
+def _add_revision(
+    db: Session, review: Review, answers: Answers, seconds_on_display: float | None, is_unblinded: bool
+) -> Revision:
+    last = db.scalar(select(func.max(Revision.number)).where(Revision.review_id == review.id)) or 0
+    revision = answers.as_revision(rubric_of(db, review.item), last + 1, clock.now())
+    revision.review_id = review.id
+    revision.seconds_on_display = seconds_on_display
+    revision.is_unblinded = is_unblinded
+    db.add(revision)
+    db.flush()  # gives the revision its id
+    _let_count(review, revision)
+    db.flush()
+    db.expire(review, ["revisions"])
+    return revision
+
+
+def _let_count(review: Review, revision: Revision) -> None:
+    if review.standing == "counted" and not revision.is_unblinded:
+        review.counting_revision_id = revision.id
