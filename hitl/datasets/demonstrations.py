@@ -39,7 +39,7 @@ def completions_of(
 ) -> tuple[list[Completion], list[LeftOut]]:
     """Return the answers to one input that are worth imitating, and what was left out.
 
-    Reviewers of one response take sides: fine as it is (an approval), or not (a correction, each with words of its own).
+    Reviewers of one response take sides: fine as it is (an approval), or not (a correction, in their own words).
     majority: the larger side counts. unanimous: only where nobody is on the other. each: both sides count.
     """
     by_response: dict[str, list[Shown]] = defaultdict(list)

@@ -4,7 +4,7 @@ from hitl.core.errors import AppError, Conflict, Invalid, NotFound
 
 
 class DatasetNameInvalid(Invalid):
-    """A dataset's name is 1 to 63 lower-case letters, digits, dots, dashes or underscores, and starts with a letter or digit."""
+    """A dataset's name has 1 to 63 lower-case letters, digits or . - _, the first a letter or digit."""
 
     code = "dataset_name_invalid"
 

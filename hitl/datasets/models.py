@@ -25,14 +25,14 @@ class Dataset(Base):
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     kind: Mapped[str]
-    selection: Mapped[dict[str, Any]] = mapped_column(JSON)  # what the next version takes; see hitl/datasets/selection.py
+    selection: Mapped[dict[str, Any]] = mapped_column(
+        JSON
+    )  # what the next version takes; see hitl/datasets/selection.py
     seed: Mapped[str]  # decides the split, with each group's smallest input hash
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     created_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: the command line
 
-    versions: Mapped[list["DatasetVersion"]] = relationship(
-        order_by="DatasetVersion.number", back_populates="dataset"
-    )
+    versions: Mapped[list["DatasetVersion"]] = relationship(order_by="DatasetVersion.number", back_populates="dataset")
 
 
 class DatasetVersion(Base):
@@ -53,6 +53,7 @@ class DatasetVersion(Base):
     statistics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     location: Mapped[str | None]  # folder in the storage
     error: Mapped[str | None]  # why freezing failed
+    job_id: Mapped[UUID | None]  # the job that freezes it; no foreign key, for jobs are cleared away
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     created_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     frozen_at: Mapped[datetime | None]

@@ -115,11 +115,11 @@ def _decide(
     return agreed or _left_out("low_agreement", free, is_conflict)
 
 
-def _unfit(
-    key: tuple[str, str], judgements: Sequence[Judgement], free: Sequence[Judgement]
-) -> LeftOutReason | None:
+def _unfit(key: tuple[str, str], judgements: Sequence[Judgement], free: Sequence[Judgement]) -> LeftOutReason | None:
     if not free:
-        return min((j.blocked for j in judgements if j.blocked is not None), key=("may_not_train", "may_train_unknown").index)
+        return min(
+            (j.blocked for j in judgements if j.blocked is not None), key=("may_not_train", "may_train_unknown").index
+        )
     if key[0] == key[1]:
         return "equal_sides"
     a, b = free[0].a, free[0].b
@@ -171,7 +171,9 @@ def _winners(votes: Sequence[Vote], policy: Policy) -> list[str] | LeftOutReason
 def _pair(winner: str, votes: Sequence[Vote], judgements: Sequence[Judgement], is_conflict: bool) -> Pair:
     backing = [vote.judgement for vote in votes if vote.outcome == winner]
     distances = [judgement.distance for judgement in backing if judgement.distance is not None]
-    sides = {(chosen.exact, rejected.exact): (chosen, rejected) for chosen, rejected in map(_chosen_and_rejected, backing)}
+    sides = {
+        (chosen.exact, rejected.exact): (chosen, rejected) for chosen, rejected in map(_chosen_and_rejected, backing)
+    }
     spellings = Counter((chosen.exact, rejected.exact) for chosen, rejected in map(_chosen_and_rejected, backing))
     chosen, rejected = sides[min(spellings, key=lambda spelling: (-spellings[spelling], spelling))]
     return Pair(

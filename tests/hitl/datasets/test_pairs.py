@@ -68,7 +68,10 @@ class TestEach:
     def test_both_orders_make_a_pair(self):
         pairs, _ = pairs_of([judged("a", by=1), judged("a", by=2), judged("b", by=3)], "each")
 
-        assert {(pair.chosen.exact, round(pair.agreement, 2)) for pair in pairs} == {(GOOD.exact, 0.67), (BAD.exact, 0.33)}
+        assert {(pair.chosen.exact, round(pair.agreement, 2)) for pair in pairs} == {
+            (GOOD.exact, 0.67),
+            (BAD.exact, 0.33),
+        }
 
 
 class TestSides:
@@ -80,7 +83,9 @@ class TestSides:
 
     def test_the_same_correction_by_two_people_is_one_pair(self):
         again = said(GOOD.message["content"])
-        pair = only_pair([judged("a", GOOD, BAD, by=1, origin="correction"), judged("a", again, BAD, by=2, origin="correction")])
+        pair = only_pair(
+            [judged("a", GOOD, BAD, by=1, origin="correction"), judged("a", again, BAD, by=2, origin="correction")]
+        )
 
         assert (pair.agreement, pair.duplicates, pair.origin) == (1, 0, "correction")
 
@@ -181,12 +186,18 @@ def content(result: tuple[list[Pair], list[LeftOut]]) -> object:
 
 
 USER = {"role": "user", "content": "Book me a room."}
-CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "book", "arguments": "{}"}}]}
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "book", "arguments": "{}"}}],
+}
 RESULT = {"role": "tool", "tool_call_id": "c1", "content": "booked"}
 ANSWER = {"role": "assistant", "content": "Done."}
 
 
-@pytest.mark.parametrize("prompt", [[USER], [{"role": "system", "content": "Be kind."}], [USER, CALL, RESULT], [USER, ANSWER, USER]])
+@pytest.mark.parametrize(
+    "prompt", [[USER], [{"role": "system", "content": "Be kind."}], [USER, CALL, RESULT], [USER, ANSWER, USER]]
+)
 def test_an_answer_can_follow(prompt):
     assert roles_in_order(prompt)
 

@@ -21,11 +21,16 @@ Row = tuple[str, tuple[str, ...]]
 rows = st.lists(
     st.tuples(
         st.integers(0, 40).map(hash_of),
-        st.lists(st.one_of(st.integers(0, 25).map("conversation:{}".format), st.integers(0, 25).map("user:{}".format)), max_size=3).map(tuple),
+        st.lists(
+            st.one_of(st.integers(0, 25).map("conversation:{}".format), st.integers(0, 25).map("user:{}".format)),
+            max_size=3,
+        ).map(tuple),
     ),
     max_size=60,
 )
-shares = st.sampled_from([Shares(), Shares(train=0.5, validation=0.25, test=0.25), Shares(train=0, validation=0.5, test=0.5)])
+shares = st.sampled_from(
+    [Shares(), Shares(train=0.5, validation=0.25, test=0.25), Shares(train=0, validation=0.5, test=0.5)]
+)
 
 
 def grouped(rows: list[Row]) -> Groups:
@@ -35,7 +40,9 @@ def grouped(rows: list[Row]) -> Groups:
     return groups
 
 
-@given(rows=rows, shares=shares, seed=st.text(max_size=5), held_out=st.sets(st.integers(0, 40).map(hash_of), max_size=5))
+@given(
+    rows=rows, shares=shares, seed=st.text(max_size=5), held_out=st.sets(st.integers(0, 40).map(hash_of), max_size=5)
+)
 def test_no_input_conversation_or_end_user_is_in_two_splits(rows, shares, seed, held_out):
     splits = grouped(rows).splits(seed, shares, held_out)
 
