@@ -115,7 +115,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         arguments: dict[str, Any] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),
-            "json_deserializer": orjson.loads,
+            "json_deserializer": _read_json,
         }
         if self.is_sqlite:
             arguments["connect_args"] = {"factory": _one_writer_at_a_time(), "timeout": 5.0}
@@ -146,6 +146,11 @@ class Database:
     def close(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
+
+
+def _read_json(stored: Any) -> Any:
+    """Read JSON; SQLite has turned a text that is one bare number into that number."""
+    return stored if isinstance(stored, int | float) else orjson.loads(stored)
 
 
 def _one_writer_at_a_time() -> type[sqlite3.Connection]:
