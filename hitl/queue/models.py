@@ -1,6 +1,6 @@
 """Tables: what waits for review, who holds it, and by which rule it came.
 
-In every committed state of an item:
+In every committed state of an item (see hitl/queue/slots.py):
     open slots + running leases that hold a slot + reserving assignments + counted reviews = reviews wanted
 """
 
@@ -130,7 +130,8 @@ class Lease(Base):
     expires_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     ended_as: Mapped[str | None]  # none while it runs
-    holds_slot: Mapped[bool] = mapped_column(default=True)  # false when fewer reviews are wanted now: its review is extra
+    # Running: whether its review will count (not when fewer are wanted now). Completed: whether it does. Else false.
+    holds_slot: Mapped[bool] = mapped_column(default=True)
     skip_reason: Mapped[str | None]
 
     item: Mapped[Item] = relationship()

@@ -1,0 +1,391 @@
+"""Leases: who holds what, until when.
+
+A reviewer claims the next item, extends their hold while they work, and ends it: by a review (completed), by a skip, by
+giving it back, or by letting its time pass (expired). Completed and skipped bar them from the item, the others do not.
+Where the slot goes at each end is written in slots.py.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Table, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
+
+from hitl.accounts.models import Project, User
+from hitl.accounts.projects import settings_of
+from hitl.core import clock
+from hitl.core.errors import NotFound
+from hitl.core.ids import new_id
+from hitl.queue.errors import LeaseEnded, NoMember, TooManyLeases
+from hitl.queue.models import Assignment, Item, Lease
+from hitl.queue.queries import BARRING_ENDS, items_waiting_for
+from hitl.queue.slots import (
+    end_assignment,
+    free_slot,
+    lock_item,
+    lock_items,
+    lock_reviewer,
+    settle,
+    standing_assignment,
+    take_open_slot,
+)
+
+MAX_RUNNING_LEASES = 3  # of one person in one project
+SWEPT_AT_ONCE = 100
+# An item is passed over while somebody else's transaction holds its row, which takes milliseconds. So whoever found
+# nothing although something waits looks again after these pauses, in seconds, before they are told that nothing waits.
+PAUSES_BEFORE_LOOKING_AGAIN = (0.01, 0.02, 0.04, 0.08)
+
+
+def claim(db: Session, project: Project, reviewer: User) -> Lease | None:
+    """Give a reviewer the next item, and hold it for them for a while; None when nothing waits for them.
+
+    First comes what is reserved for them, then the queue in its order, without the items that they hold, have reviewed
+    or have skipped. Leases whose time is over are swept first, so their slots are in the queue.
+    Raises TooManyLeases, NoMember.
+    """
+    if not lock_reviewer(db, reviewer.id, project.id):
+        raise NoMember
+    around = _look_around(db, project.id, reviewer.id)
+    if not around.is_active:
+        raise NoMember
+    if around.running_count >= MAX_RUNNING_LEASES:
+        raise TooManyLeases
+    if around.anything_due:
+        expire_due(db, project)
+    taken = _take_slot(db, project, reviewer)
+    return None if taken is None else _start_lease(db, project, reviewer, taken)
+
+
+@dataclass(frozen=True)
+class _Around:
+    is_active: bool
+    running_count: int
+    anything_due: bool
+
+
+@dataclass(frozen=True)
+class _TakenSlot:
+    item_id: UUID
+    assignment_id: UUID | None = None
+
+
+# The statements of a claim are made once and without the object mapper: a claim is the queue's busiest transaction.
+_items: Table = Item.__table__  # type: ignore[assignment]
+_assignments: Table = Assignment.__table__  # type: ignore[assignment]
+_leases: Table = Lease.__table__  # type: ignore[assignment]
+_users: Table = User.__table__  # type: ignore[assignment]
+_next, _mine = _items.alias("next_item"), _assignments.alias("mine")
+
+_LOOK_AROUND = select(
+    exists().where(_users.c.id == bindparam("reviewer"), _users.c.deactivated_at.is_(None)),
+    # What is due but not swept yet does not count: its time is over.
+    select(func.count())
+    .where(
+        _leases.c.reviewer_id == bindparam("reviewer"),
+        _leases.c.project_id == bindparam("project"),
+        _leases.c.ended_as.is_(None),
+        _leases.c.expires_at > bindparam("now"),
+    )
+    .scalar_subquery(),
+    exists().where(
+        _leases.c.project_id == bindparam("project"),
+        _leases.c.ended_as.is_(None),
+        _leases.c.expires_at <= bindparam("now"),
+    ),
+)
+
+_TAKE_RESERVED = (
+    update(_assignments)
+    .where(
+        _assignments.c.id
+        == select(_mine.c.id)
+        .join(_next, _next.c.id == _mine.c.item_id)
+        .where(
+            _mine.c.reviewer_id == bindparam("reviewer"),
+            _mine.c.ended_at.is_(None),
+            _mine.c.is_reserving,
+            _next.c.project_id == bindparam("project"),
+        )
+        .order_by(_next.c.sort_key, _next.c.id)
+        .limit(1)
+        .with_for_update(key_share=True, skip_locked=True, of=_next)
+        .scalar_subquery(),
+        # Said again for the row as it is now: a lead may have ended it while the item's lock was waited for.
+        _assignments.c.is_reserving,
+    )
+    .values(is_reserving=False)
+    .returning(_assignments.c.item_id, _assignments.c.id)
+)
+
+_TAKE_OPEN = (
+    update(_items)
+    .where(
+        _items.c.id
+        == select(_next.c.id)
+        .where(
+            _next.c.project_id == bindparam("project"),
+            _next.c.open_slots > 0,
+            ~exists().where(
+                _leases.c.item_id == _next.c.id,
+                _leases.c.reviewer_id == bindparam("reviewer"),
+                or_(_leases.c.ended_as.is_(None), _leases.c.ended_as.in_(BARRING_ENDS)),
+            ),
+            ~exists().where(
+                _assignments.c.item_id == _next.c.id,
+                _assignments.c.reviewer_id == bindparam("reviewer"),
+                _assignments.c.ended_at.is_(None),
+            ),
+        )
+        .order_by(_next.c.sort_key, _next.c.id)
+        .limit(1)
+        .with_for_update(key_share=True, skip_locked=True)
+        .scalar_subquery()
+    )
+    .values(open_slots=_items.c.open_slots - 1)
+    .returning(_items.c.id)
+)
+
+
+def _look_around(db: Session, project_id: UUID, reviewer_id: UUID) -> _Around:
+    asked = {"project": project_id, "reviewer": reviewer_id, "now": clock.now()}
+    return _Around(*db.execute(_LOOK_AROUND, asked).one())
+
+
+def _take_slot(db: Session, project: Project, reviewer: User) -> _TakenSlot | None:
+    taken = _try_to_take_slot(db, project, reviewer)
+    for pause in PAUSES_BEFORE_LOOKING_AGAIN:
+        if taken is not None or not _something_waits(db, project, reviewer):
+            return taken
+        time.sleep(pause)
+        taken = _try_to_take_slot(db, project, reviewer)
+    return taken
+
+
+def _try_to_take_slot(db: Session, project: Project, reviewer: User) -> _TakenSlot | None:
+    asked = {"project": project.id, "reviewer": reviewer.id}
+    reserved = db.execute(_TAKE_RESERVED, asked).first()
+    if reserved is not None:
+        item_id, assignment_id = reserved
+        _forget(db, Assignment, assignment_id)
+        return _TakenSlot(item_id, assignment_id)
+    item_id = db.execute(_TAKE_OPEN, asked).scalar()
+    if item_id is None:
+        return None
+    _forget(db, Item, item_id)
+    return _TakenSlot(item_id)
+
+
+def _something_waits(db: Session, project: Project, reviewer: User) -> bool:
+    return db.scalar(items_waiting_for(reviewer, project).limit(1)) is not None
+
+
+def _forget(db: Session, entity: type[Item] | type[Assignment], identifier: UUID) -> None:
+    """Let the session read a row afresh that was changed behind its back."""
+    known = db.identity_map.get(identity_key(entity, identifier))
+    if known is not None:
+        db.expire(known)
+
+
+def _start_lease(db: Session, project: Project, reviewer: User, taken: _TakenSlot) -> Lease:
+    now = clock.now()
+    lease = insert(Lease).values(
+        id=new_id(),
+        project_id=project.id,
+        item_id=taken.item_id,
+        reviewer_id=reviewer.id,
+        assignment_id=taken.assignment_id,
+        started_at=now,
+        expires_at=_end_of_lease(project, now),
+        holds_slot=True,
+    )
+    return db.scalars(lease.returning(Lease)).one()
+
+
+def _end_of_lease(project: Project, start: datetime) -> datetime:
+    return start + timedelta(minutes=settings_of(project).lease_minutes)
+
+
+def lease_held_by(db: Session, reviewer: User, lease_id: UUID, project: Project) -> Lease:
+    """Return a person's lease, which may have ended. Raises NotFound if it is not theirs or not of this project."""
+    lease = db.get(Lease, lease_id)
+    if lease is None or lease.reviewer_id != reviewer.id or lease.project_id != project.id:
+        raise NotFound
+    return lease
+
+
+def extend(db: Session, lease: Lease) -> None:
+    """Hold an item for a whole lease's length from now. Raises LeaseEnded.
+
+    A lease whose time is over, but that no sweep has ended yet, may go on unless its holder has taken others instead.
+    """
+    _lock(db, lease)
+    _ensure_running(lease)
+    if lease.expires_at <= clock.now() and _is_at_limit(db, lease):
+        raise LeaseEnded
+    project = db.get_one(Project, lease.project_id)
+    lease.expires_at = max(lease.expires_at, _end_of_lease(project, clock.now()))
+    db.flush()
+
+
+def give_back(db: Session, lease: Lease) -> None:
+    """Let an item go, for others or for later. Nothing happens if its time was over. Raises LeaseEnded once decided."""
+    item = _lock(db, lease)
+    if lease.ended_as in ("given_back", "expired"):
+        return
+    _ensure_running(lease)
+    release(db, item, lease, "given_back")
+
+
+def skip(db: Session, lease: Lease, reason: str | None = None) -> None:
+    """Leave an item to others for good: it never comes back to this person. Raises LeaseEnded."""
+    item = _lock(db, lease)
+    _ensure_running(lease)
+    assignment = standing_assignment(db, lease)
+    if assignment is not None:
+        end_assignment(assignment)
+    lease.skip_reason = reason
+    release(db, item, lease, "skipped")
+
+
+def complete(db: Session, lease: Lease) -> bool:
+    """End a lease by a review, and say whether that review counts.
+
+    It counts if this person has a slot: the lease's own, or one that they came to after the lease ended (a newer lease
+    on the item, which then ends, or a reservation), or else one that is open. Otherwise it is an extra. Either way the
+    lease ends as completed, also one that had expired or was given back, so that the item does not come back to them.
+    Raises LeaseEnded after a skip or an earlier review.
+    """
+    item = _lock(db, lease)
+    if _is_barred(db, lease):
+        raise LeaseEnded
+    has_slot = [lease.holds_slot, _give_up_newer_lease(db, lease), _give_up_assignment(db, lease)]
+    lease.holds_slot = any(has_slot) or take_open_slot(item)
+    _end(lease, "completed")
+    settle(db, item)
+    db.flush()
+    return lease.holds_slot
+
+
+def reopen(db: Session, lease: Lease, counted: bool) -> Lease:
+    """Take a review back: its reviewer holds the item again, with its slot if the review counted.
+
+    Returns the new lease. When it expires or is given back, its slot opens as usual; the old one bars no longer.
+    Raises LeaseEnded if it did not end by a review, TooManyLeases.
+    """
+    item = _lock(db, lease)
+    if lease.ended_as != "completed":
+        raise LeaseEnded
+    if lease.holds_slot != counted:
+        raise ValueError("a review counts exactly if its lease keeps a slot")
+    if _is_at_limit(db, lease):
+        raise TooManyLeases
+    now = clock.now()
+    again = Lease(
+        project_id=lease.project_id,
+        item_id=lease.item_id,
+        reviewer_id=lease.reviewer_id,
+        started_at=now,
+        expires_at=_end_of_lease(db.get_one(Project, lease.project_id), now),
+        holds_slot=lease.holds_slot,
+    )
+    lease.holds_slot = False
+    lease.ended_as = "given_back"
+    db.add(again)
+    db.flush()
+    settle(db, item)
+    db.flush()
+    return again
+
+
+def expire_due(db: Session, project: Project | None = None, limit: int = SWEPT_AT_ONCE) -> int:
+    """End leases whose time is over, in one project or in all, and return how many. The longest overdue go first.
+
+    Items that somebody holds at this instant are left for the next sweep.
+    """
+    due = and_(Lease.ended_as.is_(None), Lease.expires_at <= clock.now())
+    overdue = select(Lease.item_id).where(due).order_by(Lease.expires_at).limit(limit)
+    if project is not None:
+        overdue = overdue.where(Lease.project_id == project.id)
+    item_ids = db.scalars(overdue).all()
+    if not item_ids:
+        return 0
+    items = {item.id: item for item in lock_items(db, item_ids, skip_locked=True)}
+    leases = select(Lease).where(Lease.item_id.in_(items), due).execution_options(populate_existing=True)
+    ended = db.scalars(leases).all()
+    for lease in ended:
+        release(db, items[lease.item_id], lease, "expired")
+    return len(ended)
+
+
+def release(db: Session, item: Item, lease: Lease, ended_as: str) -> None:
+    """End a running lease without a review. The caller has locked the item."""
+    free_slot(db, item, lease)
+    _end(lease, ended_as)
+    settle(db, item)
+    db.flush()
+
+
+def _lock(db: Session, lease: Lease) -> Item:
+    """Lock what a lease's end touches, and read the lease as it is now."""
+    lock_reviewer(db, lease.reviewer_id, lease.project_id)
+    item = lock_item(db, lease.item_id)
+    db.refresh(lease)
+    return item
+
+
+def _is_at_limit(db: Session, lease: Lease) -> bool:
+    return _look_around(db, lease.project_id, lease.reviewer_id).running_count >= MAX_RUNNING_LEASES
+
+
+def _ensure_running(lease: Lease) -> None:
+    if lease.ended_as is not None:
+        raise LeaseEnded
+
+
+def _end(lease: Lease, ended_as: str) -> None:
+    lease.ended_as = ended_as
+    lease.ended_at = clock.now()
+
+
+def _is_barred(db: Session, lease: Lease) -> bool:
+    theirs = and_(Lease.item_id == lease.item_id, Lease.reviewer_id == lease.reviewer_id)
+    return bool(db.scalar(select(exists().where(theirs, Lease.ended_as.in_(BARRING_ENDS)))))
+
+
+def _give_up_newer_lease(db: Session, lease: Lease) -> bool:
+    """End the other running lease of this person on this item, and say whether it held a slot."""
+    newer = db.scalar(
+        select(Lease).where(
+            Lease.item_id == lease.item_id,
+            Lease.reviewer_id == lease.reviewer_id,
+            Lease.ended_as.is_(None),
+            Lease.id != lease.id,
+        )
+    )
+    if newer is None:
+        return False
+    held_slot, newer.holds_slot = newer.holds_slot, False
+    _end(newer, "given_back")
+    return held_slot
+
+
+def _give_up_assignment(db: Session, lease: Lease) -> bool:
+    """End this person's assignment to this item, and say whether it reserved a slot."""
+    assignment = db.scalar(
+        select(Assignment)
+        .where(
+            Assignment.item_id == lease.item_id,
+            Assignment.reviewer_id == lease.reviewer_id,
+            Assignment.ended_at.is_(None),
+        )
+        .execution_options(populate_existing=True)
+    )
+    if assignment is None:
+        return False
+    was_reserving = assignment.is_reserving
+    end_assignment(assignment)
+    return was_reserving

@@ -1,0 +1,159 @@
+"""What waits, and who has it."""
+
+from collections.abc import Collection
+from typing import TypeAlias
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Exists, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from hitl.accounts.models import Membership, Project, User
+from hitl.accounts.permissions import ROLES, Permission
+from hitl.queue.models import Assignment, Item, ItemTarget, Lease, Rule, RuleVersion, Selection
+
+# Completed and skipped bar a person from an item; given back and expired do not.
+BARRING_ENDS = ("completed", "skipped")
+REVIEWING_ROLES = tuple(role for role, permissions in ROLES.items() if Permission.REVIEW in permissions)
+# Counting goes this far and no further: beyond it, "1,000 or more" says the same at a fixed price.
+WAITING_COUNT_LIMIT = 1000
+
+IdColumn: TypeAlias = InstrumentedAttribute[UUID]
+
+
+def running_leases(reviewer: User, project: Project) -> Select[Lease]:
+    """What a person holds in a project, oldest first. Leases whose time is over are among them until they are swept."""
+    return (
+        select(Lease)
+        .where(Lease.reviewer_id == reviewer.id, Lease.project_id == project.id, Lease.ended_as.is_(None))
+        .order_by(Lease.started_at, Lease.id)
+    )
+
+
+def open_items(project: Project) -> Select[Item]:
+    """Items that are not closed, in the order in which they are handed out."""
+    return select(Item).where(Item.project_id == project.id, Item.closed_at.is_(None)).order_by(Item.sort_key, Item.id)
+
+
+def items_of_responses(response_ids: Collection[UUID]) -> Select[UUID | None, Item]:
+    """Response ids and the items of kind "response" about them: at most one for each."""
+    return (
+        select(ItemTarget.response_id, Item)
+        .join(Item, Item.id == ItemTarget.item_id)
+        .where(ItemTarget.response_id.in_(response_ids), Item.kind == "response")
+    )
+
+
+def items_waiting_for(reviewer: User, project: Project) -> Select[UUID]:
+    """Ids of the items that a person may still take: reserved for them, or open and new to them."""
+    may_take = and_(Item.open_slots > 0, ~has_dealt_with(Item.id, reviewer.id), ~has_assignment(Item.id, reviewer.id))
+    reserved = exists().where(
+        Assignment.item_id == Item.id, Assignment.reviewer_id == reviewer.id, Assignment.is_reserving
+    )
+    return select(Item.id).where(Item.project_id == project.id, Item.closed_at.is_(None), or_(may_take, reserved))
+
+
+def waiting_count(reviewer: User, project: Project) -> Select[int]:
+    """How many items wait for a person, counted up to WAITING_COUNT_LIMIT."""
+    limited = items_waiting_for(reviewer, project).limit(WAITING_COUNT_LIMIT).subquery()
+    return select(func.count()).select_from(limited)
+
+
+def counts_by_state(project: Project) -> Select[int, int, int, int]:
+    """How many items are open, wait with an open slot, are partly done, and are closed."""
+    is_open = Item.closed_at.is_(None)
+    is_partly_done = exists().where(Lease.item_id == Item.id, Lease.ended_as == "completed", Lease.holds_slot)
+    return select(
+        func.count().filter(is_open),
+        func.count().filter(is_open, Item.open_slots > 0),
+        func.count().filter(is_open, is_partly_done),
+        func.count().filter(~is_open),
+    ).where(Item.project_id == project.id)
+
+
+def lease_counts(project: Project) -> Select[int, int]:
+    """How many leases run in a project, and how many people hold them."""
+    return select(func.count(), func.count(Lease.reviewer_id.distinct())).where(
+        Lease.project_id == project.id, Lease.ended_as.is_(None)
+    )
+
+
+def stuck_items(project: Project) -> Select[Item]:
+    """Items that nobody can finish: a slot is open to nobody eligible, or reserved for somebody who is no longer."""
+    return open_items(project).where(or_(_is_open_to_nobody(project), _is_reserved_in_vain()))
+
+
+def _is_open_to_nobody(project: Project) -> ColumnElement[bool]:
+    somebody = (
+        exists()
+        .where(*_may_review(project.id))
+        .where(~has_dealt_with(Item.id, Membership.user_id), ~has_assignment(Item.id, Membership.user_id))
+    )
+    return and_(Item.open_slots > 0, ~somebody)
+
+
+def _is_reserved_in_vain() -> ColumnElement[bool]:
+    still_there = exists().where(*_may_review(Item.project_id), Membership.user_id == Assignment.reviewer_id)
+    return exists().where(Assignment.item_id == Item.id, Assignment.is_reserving, ~still_there)
+
+
+def _may_review(project_id: UUID | IdColumn) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Membership.project_id == project_id,
+        Membership.role.in_(REVIEWING_ROLES),
+        Membership.user_id == User.id,
+        User.deactivated_at.is_(None),
+    )
+
+
+def reviewers(project: Project) -> Select[User]:
+    """Active members who may review, by name."""
+    return select(User).where(*_may_review(project.id)).order_by(User.name, User.id)
+
+
+def has_dealt_with(item_id: IdColumn, reviewer_id: UUID | IdColumn) -> Exists:
+    """Whether a person holds an item, or is barred from it."""
+    lease = aliased(Lease)
+    return exists().where(
+        lease.item_id == item_id,
+        lease.reviewer_id == reviewer_id,
+        or_(lease.ended_as.is_(None), lease.ended_as.in_(BARRING_ENDS)),
+    )
+
+
+def has_assignment(item_id: IdColumn, reviewer_id: UUID | IdColumn) -> Exists:
+    """Whether an item is assigned to a person."""
+    assignment = aliased(Assignment)
+    return exists().where(
+        assignment.item_id == item_id, assignment.reviewer_id == reviewer_id, assignment.ended_at.is_(None)
+    )
+
+
+def leases_of(item: Item) -> Select[Lease]:
+    """Everyone who held an item, in order."""
+    return select(Lease).where(Lease.item_id == item.id).order_by(Lease.started_at, Lease.id)
+
+
+def standing_assignments(item: Item) -> Select[Assignment]:
+    """Who an item is assigned to, in order."""
+    return (
+        select(Assignment)
+        .where(Assignment.item_id == item.id, Assignment.ended_at.is_(None))
+        .order_by(Assignment.created_at, Assignment.id)
+    )
+
+
+def running_rules(project_id: UUID) -> Select[Rule, RuleVersion]:
+    """The rules that are switched on, each with its newest version, by name."""
+    later = aliased(RuleVersion)
+    is_newest = ~exists().where(later.rule_id == RuleVersion.rule_id, later.number > RuleVersion.number)
+    return (
+        select(Rule, RuleVersion)
+        .join(RuleVersion, RuleVersion.rule_id == Rule.id)
+        .where(Rule.project_id == project_id, Rule.ended_at.is_(None), is_newest)
+        .order_by(Rule.name)
+    )
+
+
+def selections_of(response_id: UUID) -> Select[Selection]:
+    """The rules that a response was eligible for, in order."""
+    return select(Selection).where(Selection.response_id == response_id).order_by(Selection.at, Selection.id)

@@ -1,0 +1,45 @@
+"""Why an item is in the queue, in words that give no model, prompt or rule away."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hitl.queue.models import Item, ItemTarget, RuleVersion, Selection
+from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, condition_of
+
+
+def why_here(db: Session, item: Item) -> list[str]:
+    """Return a phrase for each reason, such as "random sample of all responses, 5 in 100"."""
+    drawn = (
+        select(RuleVersion)
+        .join(Selection, Selection.rule_version_id == RuleVersion.id)
+        .join(ItemTarget, ItemTarget.response_id == Selection.response_id)
+        .where(ItemTarget.item_id == item.id, Selection.is_drawn)
+        .order_by(Selection.at, Selection.id)
+    )
+    reasons = [_phrase(version) for version in db.scalars(drawn)]
+    by_hand = ["picked by hand"] if item.added_by_id is not None or not reasons else []
+    return list(dict.fromkeys(by_hand + reasons))
+
+
+def share_in_words(rate: float) -> str:
+    """Return a rate as people say it: "5 in 100", "1 in 1,000"."""
+    for whole in (100, 1_000, 10_000, 100_000, 1_000_000):
+        part = rate * whole
+        if part >= 1 and abs(part - round(part)) < 1e-9 * whole:
+            return f"{round(part):,} in {whole:,}"
+    return f"{rate * 100:.3g} in 100"
+
+
+def _phrase(version: RuleVersion) -> str:
+    whom = _whom(condition_of(version))
+    if version.rate == 1:
+        return f"all {whom} are reviewed"
+    return f"random sample of {whom if whom != 'responses' else 'all responses'}, {share_in_words(version.rate)}"
+
+
+def _whom(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+    if isinstance(condition, ModelCondition):
+        return "responses of one model"
+    if isinstance(condition, FeedbackCondition):
+        return "responses that end users complained about" if condition.negative_only else "responses with feedback"
+    return "responses"

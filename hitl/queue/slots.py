@@ -1,0 +1,97 @@
+"""Slots: each review that an item wants is one, and it is always in exactly one place.
+
+A slot is open, or reserved by an assignment, or held by a lease: a running one, or one completed by a counted review.
+So in every committed state of an item
+
+    open slots + reserving assignments + leases that hold a slot = reviews wanted
+
+Whoever moves a slot locks the rows in one order, or two of them could wait for each other: first the membership of the
+reviewer who acts, then the item, then leases and assignments. Several items are locked in the order of their ids, or
+with SKIP LOCKED, which never waits.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session
+
+from hitl.accounts.models import Membership
+from hitl.core import clock
+from hitl.queue.models import Assignment, Item, Lease
+
+
+def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
+    """Let one person's actions in a project follow one another; say whether they are a member."""
+    membership = select(Membership.id).where(Membership.user_id == reviewer_id, Membership.project_id == project_id)
+    return db.scalar(membership.with_for_update(key_share=True)) is not None
+
+
+def lock_item(db: Session, item_id: UUID) -> Item:
+    """Return the item as it is now; nobody else moves its slots until this transaction ends."""
+    return lock_items(db, [item_id])[0]
+
+
+def lock_items(db: Session, item_ids: Iterable[UUID], *, skip_locked: bool = False) -> list[Item]:
+    """Lock several items, in the order of their ids.
+
+    skip_locked: pass over those that somebody else holds, instead of waiting for them.
+    """
+    items = select(Item).where(Item.id.in_(set(item_ids))).order_by(Item.id)
+    locking = items.with_for_update(key_share=True, skip_locked=skip_locked)
+    return list(db.scalars(locking.execution_options(populate_existing=True)))
+
+
+def take_open_slot(item: Item) -> bool:
+    """Take one of the item's open slots, if there is one."""
+    if item.open_slots == 0:
+        return False
+    item.open_slots -= 1
+    return True
+
+
+def free_slot(db: Session, item: Item, lease: Lease) -> None:
+    """Let a lease's slot go: back to the person it was reserved for, or to everyone. A surplus lease has none."""
+    if not lease.holds_slot:
+        return
+    lease.holds_slot = False
+    assignment = standing_assignment(db, lease)
+    if assignment is None:
+        item.open_slots += 1
+    else:
+        assignment.is_reserving = True
+
+
+def standing_assignment(db: Session, lease: Lease) -> Assignment | None:
+    """Return the assignment whose slot a lease took, if it still stands."""
+    if lease.assignment_id is None:
+        return None
+    assignment = db.get_one(Assignment, lease.assignment_id, populate_existing=True)
+    return assignment if assignment.ended_at is None else None
+
+
+def end_assignment(assignment: Assignment) -> None:
+    """Let an assignment stand no longer. What becomes of its slot is up to the caller."""
+    assignment.is_reserving = False
+    assignment.ended_at = clock.now()
+
+
+def settle(db: Session, item: Item) -> None:
+    """Close an item for which nothing is left to do; open a closed one again that has something."""
+    if _has_slots_left(db, item):
+        item.closed_at = item.closed_as = None
+    # A surplus lease keeps its item from closing: what reviewers may not see before the close would show to its holder.
+    elif item.closed_at is None and not _is_held(db, item):
+        item.closed_at, item.closed_as = clock.now(), "complete"
+
+
+def _has_slots_left(db: Session, item: Item) -> bool:
+    if item.open_slots > 0:
+        return True
+    held = exists().where(Lease.item_id == item.id, Lease.ended_as.is_(None), Lease.holds_slot)
+    reserved = exists().where(Assignment.item_id == item.id, Assignment.is_reserving)
+    return bool(db.scalar(select(or_(held, reserved))))
+
+
+def _is_held(db: Session, item: Item) -> bool:
+    return bool(db.scalar(select(exists().where(Lease.item_id == item.id, Lease.ended_as.is_(None)))))
