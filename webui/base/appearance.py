@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Request, redirect, request
 from werkzeug.wrappers import Response
 
+from hitl.accounts.access import PUBLIC, allow
+
 Theme = Literal["system", "light", "dark"]
 
 THEME_COOKIE = "hitl_theme"
@@ -35,6 +37,7 @@ def chosen_appearance(asked: Request) -> Appearance:
     )
 
 
+@allow(PUBLIC)
 def choose_appearance() -> Response:
     """Keep what was chosen and go back to the page it was chosen on."""
     response = redirect(_local_path(request.form.get("next", "")), 303)

@@ -7,7 +7,7 @@ for the current request; pages hand over their own keys as `keys`:
 """
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from webui.base.appearance import Appearance
 
@@ -30,6 +30,7 @@ class NavEntry:
     permission: str | None = None  # None: for everybody
     is_current: bool = False
     count: int | None = None  # what waits there
+    count_goes_on: bool = False  # there is more than that; nobody counted on
     needs_you: bool = False  # the count asks for someone now
 
 
@@ -71,7 +72,7 @@ class Layout:
     project: ProjectLink | None = None
     nav: tuple[NavEntry, ...] = ()
     account_links: tuple[NavEntry, ...] = ()  # in the account menu, above the appearance
-    appearance: Appearance = Appearance()
+    appearance: Appearance = field(default_factory=Appearance)
     home_url: str = "/"
     sign_out_url: str | None = None  # takes a POST
     keys: tuple[Key, ...] = EVERYWHERE

@@ -1,16 +1,17 @@
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from werkzeug.serving import make_server
 
 from tests.webui.base.parts_app import make_app
-from tests.webui.base.payloads import payloads
+from tests.webui.base.payloads import storable_payloads
 
 
 @pytest.fixture
 def app():
-    return make_app(payloads())
+    return make_app(storable_payloads())
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def chromium():
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("HITL_TEST_CHROMIUM", "/usr/bin/chromium")
-    if not os.path.exists(path):
+    if not Path(path).exists():
         if os.environ.get("CI"):
             pytest.fail(f"Chromium is missing at {path}")
         pytest.skip(f"NOT TESTED: Chromium is missing at {path}")

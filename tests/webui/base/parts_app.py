@@ -1,6 +1,7 @@
 """A small application that shows every shared part, with real sentences: what the tests of `webui.base` look at."""
 
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +112,9 @@ def star_dialogue(dialogue_id: str = "star-461") -> dict[str, Any]:
 
 def hotel_transcript() -> Transcript:
     messages = star_dialogue()["messages"]
-    place = next(n for n, said in enumerate(messages) if said["content"] and "successfully completed" in said["content"])
+    place = next(
+        n for n, said in enumerate(messages) if said["content"] and "successfully completed" in said["content"]
+    )
     prompt = (
         "You are the booking assistant of a hotel group. Check availability before you offer a room. "
         "Tell the guest what the booking system answered."
@@ -179,8 +182,6 @@ def make_app(payloads: list[str] | None = None) -> Flask:
 
     @app.put("/draft")
     def draft() -> Any:
-        import time
-
         time.sleep(store.slow_seconds)
         if store.failing:
             return "away", 503

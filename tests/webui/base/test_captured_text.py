@@ -17,7 +17,9 @@ SHOWS = (captured_html, plain_html, captured_line)
 
 hostile_text = st.one_of(
     st.text(),
-    st.lists(st.sampled_from([*payloads(), "[", "]", "(", ")", "<", ">", '"', "`", "*", "|", "\n", "&", " "])).map("".join),
+    st.lists(st.sampled_from([*payloads(), "[", "]", "(", ")", "<", ">", '"', "`", "*", "|", "\n", "&", " "])).map(
+        "".join
+    ),
 )
 
 
@@ -69,7 +71,9 @@ class TestCapturedText:
         assert str(captured_html(text)).strip() in ("", f"<p>{text}</p>")
 
     def test_it_shows_markdown(self):
-        shown = captured_html("# Rooms\n\n- **double**\n- `single`\n\n|a|b|\n|-|-|\n|1|2|\n\n[site](https://ok.example)")
+        shown = captured_html(
+            "# Rooms\n\n- **double**\n- `single`\n\n|a|b|\n|-|-|\n|1|2|\n\n[site](https://ok.example)"
+        )
 
         assert "<h3>Rooms</h3>" in shown
         assert "<li><strong>double</strong></li>" in shown
@@ -80,9 +84,13 @@ class TestCapturedText:
         assert captured_html("a <b>bold</b> claim") == "<p>a &lt;b&gt;bold&lt;/b&gt; claim</p>\n"
 
     def test_it_shows_code_as_it_was_written(self):
-        assert captured_html("```python\nif a < b:\n    pass\n```") == "<pre><code>if a &lt; b:\n    pass\n</code></pre>\n"
+        assert (
+            captured_html("```python\nif a < b:\n    pass\n```") == "<pre><code>if a &lt; b:\n    pass\n</code></pre>\n"
+        )
 
-    @pytest.mark.parametrize("address", ["javascript:x", "data:text/html,x", "//evil.example", "/sign-out", "file:///etc"])
+    @pytest.mark.parametrize(
+        "address", ["javascript:x", "data:text/html,x", "//evil.example", "/sign-out", "file:///etc"]
+    )
     def test_it_shows_links_that_lead_elsewhere_than_the_web_as_text(self, address):
         shown = captured_html(f"[click]({address})")
 
@@ -109,7 +117,19 @@ class TestCapturedText:
 
     @pytest.mark.parametrize(
         "piece",
-        ["Hello there, *this* is `text`. ", "[", "![a](b", "*a", "[[a](b)", "a\n=\n", "|a|b|\n|-|-|\n", "\u202e", "\u202e\u200b", "&", "<"],
+        [
+            "Hello there, *this* is `text`. ",
+            "[",
+            "![a](b",
+            "*a",
+            "[[a](b)",
+            "a\n=\n",
+            "|a|b|\n|-|-|\n",
+            "\u202e",
+            "\u202e\u200b",
+            "&",
+            "<",
+        ],
     )
     @pytest.mark.parametrize("length", [MARKDOWN_LIMIT, 100_000])
     def test_it_is_fast_whatever_the_text(self, piece, length):

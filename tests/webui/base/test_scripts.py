@@ -3,7 +3,12 @@
 import random
 import re
 
+import pytest
 from playwright.sync_api import expect
+
+from tests.webui.base.payloads import storable_payloads
+
+pytestmark = pytest.mark.browser
 
 ORIGINAL = "OK, I've successfully completed this Hotel booking for you!"
 CORRECTED = (
@@ -294,7 +299,11 @@ class TestPayloads:
         page.goto("/captured")
         page.wait_for_timeout(500)
 
+        expect(page.locator("main > section")).to_have_count(len(storable_payloads()))
         assert page.evaluate("window.__ran") is None
         assert [url for url in asked if not url.startswith(address)] == []
-        assert page.locator("main :is(script, style, iframe, object, embed, svg, math, img, form, input, button)").count() == 0
+        assert (
+            page.locator("main :is(script, style, iframe, object, embed, svg, math, img, form, input, button)").count()
+            == 0
+        )
         assert page.locator("main [id], main [onclick], main [style]").count() == 0

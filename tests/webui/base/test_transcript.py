@@ -25,7 +25,11 @@ def said(text, role="user"):
 
 def call(call_id, arguments, name="hotel_book"):
     function = {"name": name, "arguments": arguments}
-    return {"role": "assistant", "content": None, "tool_calls": [{"id": call_id, "type": "function", "function": function}]}
+    return {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": call_id, "type": "function", "function": function}],
+    }
 
 
 def answer(call_id, content):
@@ -110,8 +114,16 @@ class TestTranscript:
             st.fixed_dictionaries(
                 {"role": st.sampled_from(["system", "user", "assistant", "tool", "judge"])},
                 optional={
-                    "content": st.one_of(st.none(), st.text(), st.lists(st.dictionaries(st.text(), st.text(), max_size=2), max_size=2)),
-                    "tool_calls": st.one_of(st.none(), st.lists(st.dictionaries(st.sampled_from(["id", "function"]), st.one_of(st.none(), st.text())), max_size=3)),
+                    "content": st.one_of(
+                        st.none(), st.text(), st.lists(st.dictionaries(st.text(), st.text(), max_size=2), max_size=2)
+                    ),
+                    "tool_calls": st.one_of(
+                        st.none(),
+                        st.lists(
+                            st.dictionaries(st.sampled_from(["id", "function"]), st.one_of(st.none(), st.text())),
+                            max_size=3,
+                        ),
+                    ),
                     "tool_call_id": st.text(max_size=2),
                     "at": st.text(max_size=3),
                     "name": st.text(max_size=3),
@@ -128,7 +140,9 @@ class TestTranscript:
 
 class TestToolUses:
     def test_it_pairs_a_call_with_its_answer(self):
-        use = entries(call("c1", '{"Name": "Hilton", "Nights": 3}'), answer("c1", '{"Message": "Reservation Failed"}'))[0]
+        use = entries(call("c1", '{"Name": "Hilton", "Nights": 3}'), answer("c1", '{"Message": "Reservation Failed"}'))[
+            0
+        ]
 
         assert isinstance(use, ToolUse)
         assert use.arguments == (("Name", "Hilton"), ("Nights", "3"))
@@ -137,7 +151,9 @@ class TestToolUses:
         assert use.is_open
 
     def test_it_pairs_an_id_that_comes_again_with_the_newest_call(self):
-        first, second = entries(call("c", '{"a": 1}'), answer("c", "one"), call("c", '{"a": 2}'), answer("c", "two"))[:2]
+        first, second = entries(call("c", '{"a": 1}'), answer("c", "one"), call("c", '{"a": 2}'), answer("c", "two"))[
+            :2
+        ]
 
         assert (first.answer, second.answer) == ((Part("text", "one"),), (Part("text", "two"),))
 
@@ -151,7 +167,13 @@ class TestToolUses:
 
     @pytest.mark.parametrize(
         ("arguments", "problem"),
-        [('{"a": ', "not valid JSON"), ("[1]", "not a JSON object"), ("[" * 100_000, "not valid JSON"), ("", ""), (None, "")],
+        [
+            ('{"a": ', "not valid JSON"),
+            ("[1]", "not a JSON object"),
+            ("[" * 100_000, "not valid JSON"),
+            ("", ""),
+            (None, ""),
+        ],
     )
     def test_it_takes_arguments_as_the_model_wrote_them(self, arguments, problem):
         use = entries(call("c1", arguments))[0]

@@ -12,7 +12,10 @@ customElements.define("criteria-keys", class extends HTMLElement {
     this.addEventListener("focusin", (event) => this.makeCurrent(event.target.closest("[data-criterion]")));
     this.addEventListener("click", (event) => this.makeCurrent(event.target.closest("[data-criterion]")));
     this.addEventListener("change", (event) => this.say(event.target));
-    this.makeCurrent(this.querySelector("[data-criterion].has-problem") ?? this.criteria[0]);
+    const start = this.querySelector("[data-criterion].has-problem") ?? this.criteria[0];
+    this.makeCurrent(start);
+    // Swapped in: htmx would put the focus back where it was in the item before this one.
+    if (document.readyState === "complete") setTimeout(() => this.goTo(start));
   }
 
   disconnectedCallback() {
@@ -57,10 +60,13 @@ customElements.define("criteria-keys", class extends HTMLElement {
     event.preventDefault(); // a radio with focus would change its answer instead
     const criteria = this.criteria;
     const next = criteria[criteria.indexOf(this.current) + step];
-    if (!next) return;
-    this.makeCurrent(next);
-    next.focus({ preventScroll: true });
-    next.scrollIntoView({ block: "nearest" });
+    if (next) this.goTo(next);
+  }
+
+  goTo(criterion) {
+    this.makeCurrent(criterion);
+    criterion?.focus({ preventScroll: true });
+    criterion?.scrollIntoView({ block: "nearest" });
   }
 
   choose(event, number) {

@@ -10,13 +10,16 @@
 (() => {
   const WAIT_MS = 120;
   const MAX_SHOWN = 4000; // pieces of text; a longer diff is counted but shown in part
-  const words = window.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
-  const SEGMENTER_LIMIT = 20000; // characters; the segmenter is slow, and white space does for longer texts
+  /* Scripts that put no spaces between words need a dictionary, which browsers have. */
+  const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+  const SEGMENTED_AT_MOST = 20000; // characters; the dictionary is slow, and a longer text stays in larger pieces
+  const dictionary = window.Intl?.Segmenter ? new Intl.Segmenter(undefined, { granularity: "word" }) : null;
 
-  /* Words, the spaces between them and the marks after them, each a piece. Joined they are the text again. */
+  /* Words with their marks, and the spaces between them, each a piece. Joined they are the text again. */
   function pieces(text) {
-    if (words && text.length <= SEGMENTER_LIMIT) return Array.from(words.segment(text), (part) => part.segment);
-    return text.match(/\s+|\S+/g) ?? [];
+    const spaced = text.match(/\s+|\S+/g) ?? [];
+    if (!dictionary || text.length > SEGMENTED_AT_MOST || !UNSPACED.test(text)) return spaced;
+    return spaced.flatMap((piece) => UNSPACED.test(piece) ? Array.from(dictionary.segment(piece), (part) => part.segment) : [piece]);
   }
 
   function isWord(piece) {
