@@ -32,6 +32,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        # What a command publishes must reach every part's listeners: a new project gets its rubric from hitl/review.
+        importlib.import_module("hitl.app").import_parts()
         module, attribute = COMMANDS[name][0].split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

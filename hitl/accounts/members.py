@@ -11,6 +11,7 @@ from hitl.accounts.models import ApiKey, Membership, Project, User
 from hitl.accounts.permissions import ROLES
 from hitl.accounts.users import ensure_another_admin
 from hitl.core import clock, events
+from hitl.core.errors import Conflict
 
 
 def members_of(project: Project) -> Select[Membership]:
@@ -22,6 +23,11 @@ def members_of(project: Project) -> Select[Membership]:
         .where(Membership.project_id == project.id)
         .order_by(User.name, User.id)
     )
+
+
+def membership_of(db: Session, project: Project, user: User) -> Membership | None:
+    """Return a person's membership in a project, if they have one."""
+    return db.scalar(select(Membership).where(Membership.project_id == project.id, Membership.user_id == user.id))
 
 
 def add_member(db: Session, project: Project, user: User, role: str, by: User | None = None) -> Membership:
@@ -74,6 +80,8 @@ def _ensure_role(role: str) -> None:
 def _ensure_not_last_admin(db: Session, membership: Membership) -> None:
     # Two admins who remove each other at the same moment must not both succeed.
     db.execute(select(Project.id).where(Project.id == membership.project_id).with_for_update())
-    db.refresh(membership, with_for_update=True)
-    if membership.role == "admin":
+    role = db.scalar(select(Membership.role).where(Membership.id == membership.id))
+    if role is None:
+        raise Conflict
+    if role == "admin":
         ensure_another_admin(db, membership.project, membership.user)

@@ -54,10 +54,10 @@ def matches(password_hash: str | None, password: str) -> bool:
     encoded = _encoded(password) if len(password) <= MAX_CHARACTERS else None
     with _AT_WORK:
         try:
-            is_same = _HASHER.verify(password_hash or _NOBODY, encoded or b"")
+            _HASHER.verify(password_hash or _NOBODY, encoded or b"")
         except (VerificationError, InvalidHashError):
             return False
-    return is_same and None not in (password_hash, encoded)
+    return None not in (password_hash, encoded)
 
 
 def needs_new_hash(password_hash: str) -> bool:

@@ -8,7 +8,7 @@ projects that the person has joined since.
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts import audit
@@ -74,8 +74,9 @@ def use_reset_link(db: Session, token: str, password_hash: str) -> User:
     Raises ResetLinkEnded.
     """
     link = link_of_token(db, token)
-    db.refresh(link, with_for_update=True)
-    if link.used_at is not None:
+    unused = (ResetLink.id == link.id) & ResetLink.used_at.is_(None)
+    taken = db.execute(update(ResetLink).where(unused).values(used_at=clock.now()).returning(ResetLink.id))
+    if taken.first() is None:  # somebody else was quicker
         raise ResetLinkEnded
     set_password_hash(db, link.user, password_hash, by=link.user)
     return link.user

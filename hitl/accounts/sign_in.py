@@ -53,7 +53,7 @@ def begin_attempt(db: Session, email: str, address: str | None) -> Attempt:
         wait_seconds = max(wait_seconds, _seconds_to_wait(db, same_address, FREE_TRIES_PER_ADDRESS))
     if wait_seconds > 0:
         raise SignInSlowed(retry_after_seconds=wait_seconds)
-    db.add(FailedSignIn(email=email, address=address))
+    db.add(FailedSignIn(email=email, address=address, at=clock.now()))
     user = db.scalar(select(User).where(User.email == email, User.deactivated_at.is_(None)))
     return Attempt(email, address, user.id if user else None, user.password_hash if user else None)
 
