@@ -223,7 +223,7 @@
       const input = this.form.elements[name];
       const first = input instanceof RadioNodeList ? input[0] : input;
       const criterion = first?.closest?.("[data-criterion]");
-      return (criterion?.querySelector(".criterion__head span, .field__label")?.textContent ?? name).trim();
+      return criterion?.dataset.label ?? criterion?.querySelector(".field__label")?.textContent.trim() ?? name;
     }
 
     settle() {
