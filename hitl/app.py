@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version as version_of
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
@@ -17,10 +18,12 @@ from hitl.accounts.models import Project
 from hitl.core import errors, http, schema
 from hitl.core.instance import Instance
 from hitl.core.secrets import ensure_same_secret
+from webui.base import register_pages
+from webui.frame import error_page, layout_of_request
 
 # Each part's tables, and the listeners and jobs that register when they are imported.
 PARTS = (
-    "hitl.accounts.models",
+    "hitl.accounts.jobs",
     "hitl.capture.models",
     "hitl.queue.models",
     "hitl.review.models",
@@ -33,8 +36,8 @@ PARTS = (
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
 )
-APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
-PAGES = ("webui.base", "webui.accounts", "webui.home", "webui.review", "webui.queue", "webui.datasets")
+APIS = ("hitl.accounts", "hitl.capture")
+PAGES = ("webui.home", "webui.queue", "webui.api_docs")
 
 
 def import_parts() -> None:
@@ -72,10 +75,9 @@ def create_app(instance: Instance) -> Flask:
         app.register_api(importlib.import_module(f"{part}.api").bp)
     for part in PAGES:
         app.register_blueprint(importlib.import_module(f"{part}.views").bp)
+    register_pages(app, layout_of_request)
+    _let_everybody_see_static_files(app)
     _answer_health(app)
-    from webui.base.views import error_page, prepare_pages
-
-    prepare_pages(app)
     http.say_errors(app, error_page)
     _ensure_all_routes_declare_access(app)
     return app
@@ -108,9 +110,13 @@ def admit() -> Response | None:
     """Find out who asks, and refuse what the route does not allow them. Runs before the body is even parsed."""
     g.user = g.api_key = g.project = None
     g.permissions = frozenset()
+    if _is_static_file(request.endpoint):
+        return None  # the same for everybody, so nobody is looked up
     view = current_app.view_functions.get(request.endpoint or "")
     needed = access.declared_access(view) if view else None
     if needed is None:
+        if not http.is_api_request():
+            _recognise_person()  # for the frame of the page that says so
         return None  # no such route: 404 or 405 follows
     is_public = needed.door is access.PUBLIC
     if http.is_api_request():
@@ -180,6 +186,17 @@ def _answer_health(app: Flask) -> None:
     def openapi_document() -> Response:
         """The API's description."""
         return http.answer(app.api_doc)  # type: ignore[attr-defined]
+
+
+def _let_everybody_see_static_files(app: Flask) -> None:
+    """Styles, scripts and icons tell nothing about anybody, and the sign-in page needs them."""
+    for endpoint, send_file in app.view_functions.items():
+        if _is_static_file(endpoint):
+            app.view_functions[endpoint] = access.allow(access.PUBLIC)(partial(send_file))
+
+
+def _is_static_file(endpoint: str | None) -> bool:
+    return endpoint is not None and endpoint.endswith(".static")
 
 
 def _ensure_all_routes_declare_access(app: Flask) -> None:

@@ -11,6 +11,8 @@ from tests.machine.chromium import Browsing, chromium
 from tests.machine.missing import reasons_in
 from tests.machine.postgresql import PostgreSQL, postgresql_server
 
+pytest_plugins = ["tests.product"]
+
 MakeDatabase = Callable[[str], str]
 
 

@@ -27,8 +27,9 @@ log = structlog.get_logger()
 
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 API_PREFIX = "/api/"
+API_MANUAL = "/api/docs"  # a page about the API, for people
 
-ErrorPage = Callable[[AppError], str]
+ErrorPage = Callable[[AppError], str | Response]
 
 
 class MalformedJson(errors.Invalid):
@@ -119,7 +120,7 @@ def _escape(part: int | str) -> str:
 
 def is_api_request() -> bool:
     """Whether the asker is a program, which wants JSON."""
-    return request.path.startswith(API_PREFIX)
+    return request.path.startswith(API_PREFIX) and request.path != API_MANUAL
 
 
 def open_transactions(app: Flask, database: Database) -> None:

@@ -1,0 +1,116 @@
+"""The frame of each page for the person who asked: where they are, where they may go; and the page that says no."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Response, g, render_template, request, url_for
+
+from hitl.accounts.models import Project, User
+from hitl.accounts.permissions import Permission
+from hitl.accounts.projects import projects_of
+from hitl.core.errors import AppError, NotFound
+from hitl.core.http import answer
+from hitl.queue.queries import WAITING_COUNT_LIMIT, waiting_count
+from webui.base.appearance import chosen_appearance
+from webui.base.layout import Layout, NavEntry, ProjectLink, initials_of, visible_to
+from webui.base.trouble import Trouble, WayOn, trouble_for
+
+# Name, the first page behind it, icon, and what one needs to go there.
+PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
+    ("Home", "home.show", "home", None),
+    ("Queue", "queue.index", "queue", Permission.QUEUE),
+)
+
+
+def layout_of_request() -> Layout:
+    """Return the frame of the page that answers this request."""
+    user = g.get("user")
+    if user is None:
+        return Layout(appearance=chosen_appearance(request))
+    project = project_in_view()
+    links = {found.id: project_link(found) for found in g.db.scalars(projects_of(user))}
+    return Layout(
+        user_name=user.name,
+        initials=initials_of(user.name),
+        projects=tuple(links.values()),
+        project=links[project.id] if project else None,
+        nav=places_in(project, user) if project else (),
+        account_links=account_links(project),
+        appearance=chosen_appearance(request),
+        home_url=url_for("home.index"),
+    )
+
+
+def project_in_view() -> Project | None:
+    """Return the project of this page if the person is a member: a stranger must not learn that it exists."""
+    project: Project | None = g.get("project")
+    return project if project is not None and g.permissions else None
+
+
+def project_link(project: Project) -> ProjectLink:
+    """Return the way to a project's first page."""
+    return ProjectLink(project.name, url_for("home.show", slug=project.slug))
+
+
+def places_in(project: Project, user: User) -> tuple[NavEntry, ...]:
+    """Return where this person may go in a project; beside Review, how much waits for them there."""
+    here = (request.endpoint or "").partition(".")[0]
+    entries = [
+        NavEntry(
+            name,
+            url_for(endpoint, slug=project.slug),
+            icon,
+            permission,
+            is_current=endpoint.partition(".")[0] == here,
+            **(_waiting(project, user) if permission is Permission.REVIEW and permission in g.permissions else {}),
+        )
+        for name, endpoint, icon, permission in PLACES
+    ]
+    return visible_to(g.permissions, entries)
+
+
+def _waiting(project: Project, user: User) -> dict[str, Any]:
+    count = g.db.scalar(waiting_count(user, project))
+    return {"count": count, "count_goes_on": count == WAITING_COUNT_LIMIT}
+
+
+def account_links(project: Project | None) -> tuple[NavEntry, ...]:
+    """Return what belongs to the person rather than to the project."""
+    return (NavEntry("API", url_for("api_docs.show"), "book", is_current=request.endpoint == "api_docs.show"),)
+
+
+def error_page(error: AppError) -> str | Response:
+    """Say no: as a page, or to a script as JSON, whose message is shown without losing what the page holds."""
+    if _asked_by_script():
+        return answer(error.as_json())
+    if error.status >= 500:
+        g.layout = Layout(appearance=chosen_appearance(request))  # the full frame would ask the database again
+    return render_template("error.html", trouble=trouble_of(error))
+
+
+def trouble_of(error: AppError) -> Trouble:
+    """Return what a page says about a refusal."""
+    # A page of somebody else and a page that never was must read the same, code and all.
+    code = NotFound.code if error.status == NotFound.status else type(error).code
+    return trouble_for(error.status, code, error.message, ways_on=_ways_on(error))
+
+
+def _ways_on(error: AppError) -> tuple[WayOn, ...]:
+    home = WayOn("Home", url_for("home.index"))
+    back = _page_before()
+    if back is None or error.status == NotFound.status:
+        return (home,)
+    return (WayOn("Back to the page", back), home)
+
+
+def _page_before() -> str | None:
+    """Return the path of our own page that this request came from."""
+    before = urlsplit(request.referrer or "")
+    if before.netloc != request.host or before.path == request.path:
+        return None
+    return f"{before.path}?{before.query}" if before.query else before.path
+
+
+def _asked_by_script() -> bool:
+    wanted = request.accept_mimetypes.best_match(["text/html", "application/json"], default="text/html")
+    return "HX-Request" in request.headers or wanted == "application/json"
