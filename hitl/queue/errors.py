@@ -79,3 +79,9 @@ class RuleEnded(Conflict):
     """This rule was switched off. Make a new one."""
 
     code = "rule_ended"
+
+
+class UnknownRule(NotFound):
+    """There is no rule with this name in this project."""
+
+    code = "unknown_rule"

@@ -1,11 +1,12 @@
 """What waits, and who has it."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Exists, Select, and_, exists, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import ColumnElement, Exists, Select, and_, exists, func, literal, or_, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from hitl.accounts.models import Membership, Project, User
 from hitl.accounts.permissions import ROLES, Permission
@@ -32,6 +33,38 @@ def running_leases(reviewer: User, project: Project) -> Select[Lease]:
 def open_items(project: Project) -> Select[Item]:
     """Items that are not closed, in the order in which they are handed out."""
     return select(Item).where(Item.project_id == project.id, Item.closed_at.is_(None)).order_by(Item.sort_key, Item.id)
+
+
+def items_of_project(project: Project) -> Select[Item]:
+    """All items, in no order."""
+    return select(Item).where(Item.project_id == project.id)
+
+
+@dataclass(frozen=True)
+class SlotCounts:
+    """Where an item's slots are, those aside that are open."""
+
+    counted: int = 0
+    running: int = 0
+    reserved: int = 0
+
+
+def slot_counts(db: Session, item_ids: Collection[UUID]) -> dict[UUID, SlotCounts]:
+    """Return where the slots of several items are; an item whose slots are all open is left out."""
+    held = select(
+        Lease.item_id,
+        func.count().filter(Lease.ended_as == "completed").label("counted"),
+        func.count().filter(Lease.ended_as.is_(None)).label("running"),
+        literal(0).label("reserved"),
+    ).where(Lease.item_id.in_(item_ids), Lease.holds_slot)
+    kept = select(Assignment.item_id, literal(0), literal(0), func.count()).where(
+        Assignment.item_id.in_(item_ids), Assignment.is_reserving
+    )
+    both = union_all(held.group_by(Lease.item_id), kept.group_by(Assignment.item_id)).subquery()
+    sums = select(
+        both.c.item_id, func.sum(both.c.counted), func.sum(both.c.running), func.sum(both.c.reserved)
+    ).group_by(both.c.item_id)
+    return {item_id: SlotCounts(*map(int, counts)) for item_id, *counts in db.execute(sums)}
 
 
 def items_of_responses(response_ids: Collection[UUID]) -> Select[UUID | None, Item]:
@@ -80,6 +113,11 @@ def lease_counts(project: Project) -> Select[int, int]:
 def stuck_items(project: Project) -> Select[Item]:
     """Items that nobody can finish: a slot is open to nobody eligible, or reserved for somebody who is no longer."""
     return open_items(project).where(or_(_is_open_to_nobody(project), _is_reserved_in_vain()))
+
+
+def stuck_count(project: Project) -> Select[int]:
+    """How many items are stuck."""
+    return select(func.count()).select_from(stuck_items(project).order_by(None).subquery())
 
 
 def _is_open_to_nobody(project: Project) -> ColumnElement[bool]:
@@ -151,6 +189,21 @@ def running_rules(project_id: UUID) -> Select[Rule, RuleVersion]:
         .join(RuleVersion, RuleVersion.rule_id == Rule.id)
         .where(Rule.project_id == project_id, Rule.ended_at.is_(None), is_newest)
         .order_by(Rule.name)
+    )
+
+
+def rule_of_name(project: Project, name: str) -> Select[Rule]:
+    """The rule with this name, switched on or off."""
+    return select(Rule).where(Rule.project_id == project.id, Rule.name == name)
+
+
+def rule_tallies(project: Project) -> Select[UUID, int, int]:
+    """By rule: how many responses were eligible for it, and how many of those were drawn."""
+    return (
+        select(Rule.id, func.count(Selection.id), func.count(Selection.id).filter(Selection.is_drawn))
+        .outerjoin(Selection, Selection.rule_id == Rule.id)
+        .where(Rule.project_id == project.id)
+        .group_by(Rule.id)
     )
 
 

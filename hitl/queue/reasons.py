@@ -30,16 +30,23 @@ def share_in_words(rate: float) -> str:
     return f"{rate * 100:.3g} in 100"
 
 
-def _phrase(version: RuleVersion) -> str:
-    whom = _whom(condition_of(version))
-    if version.rate == 1:
-        return f"all {whom} are reviewed"
-    return f"random sample of {whom if whom != 'responses' else 'all responses'}, {share_in_words(version.rate)}"
-
-
-def _whom(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+def in_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+    """Say which responses a condition fits, for those who may know: with the model's name."""
     if isinstance(condition, ModelCondition):
-        return "responses of one model"
+        return f"responses of {condition.name}" + (f" {condition.version}" if condition.version else "")
+    return _in_blind_words(condition)
+
+
+def _phrase(version: RuleVersion) -> str:
+    whom = _in_blind_words(condition_of(version))
+    if version.rate == 1:
+        return whom
+    return f"random sample of {whom}, {share_in_words(version.rate)}"
+
+
+def _in_blind_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+    if isinstance(condition, ModelCondition):
+        return "all responses of one model"
     if isinstance(condition, FeedbackCondition):
         return "responses that end users complained about" if condition.negative_only else "responses with feedback"
-    return "responses"
+    return "all responses"

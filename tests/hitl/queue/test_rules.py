@@ -229,7 +229,7 @@ class TestWhyHere:
         response = factories.Response(project=project, model="canary-model", model_version="canary-version")
         apply_rules(db, project, [response.id])
 
-        assert why_here(db, db.scalars(select(Item)).one()) == ["all responses of one model are reviewed"]
+        assert why_here(db, db.scalars(select(Item)).one()) == ["all responses of one model"]
 
     def test_it_says_what_was_picked_by_hand(self, db, project, ann):
         item = add_item(db, project, [factories.Response(project=project)], added_by=ann)

@@ -1,0 +1,264 @@
+"""JSON routes of the queue. A key acts as its maker: what it claims, they hold."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from flask import Response as HttpResponse
+from flask import g
+from flask_openapi3 import APIBlueprint, Tag
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from hitl.accounts.access import allow
+from hitl.accounts.models import User
+from hitl.accounts.permissions import Permission
+from hitl.capture.models import Response
+from hitl.core import cursors
+from hitl.core.errors import NotFound
+from hitl.core.http import ProjectPath, answer, no_content
+from hitl.queue import leases, rules
+from hitl.queue.errors import NotAReviewer, UnknownResponses
+from hitl.queue.items import (
+    Wish,
+    add_items,
+    assign,
+    change_priority,
+    change_reviews_wanted,
+    close_by_hand,
+    item_of_project,
+    unassign,
+)
+from hitl.queue.models import Assignment, Item, ItemTarget, Lease
+from hitl.queue.queries import (
+    SlotCounts,
+    items_of_project,
+    running_rules,
+    slot_counts,
+    standing_assignments,
+    stuck_items,
+)
+from hitl.queue.schemas import (
+    AssignBody,
+    AssignmentOut,
+    AssignmentPath,
+    ItemChange,
+    ItemOut,
+    ItemPage,
+    ItemPath,
+    ItemQuery,
+    ItemWithAssignments,
+    LeaseOut,
+    LeasePath,
+    NewRule,
+    PickBody,
+    PickedItems,
+    RuleList,
+    RuleOut,
+    RulePath,
+    SkipBody,
+    lease_as_json,
+)
+
+bp = APIBlueprint(
+    "queue_api",
+    __name__,
+    url_prefix="/api/v1",
+    abp_tags=[Tag(name="Queue", description="What is reviewed next, and who holds it")],
+    abp_security=[{"key": []}],
+)
+
+
+@bp.post("/projects/<slug>/leases", responses={201: LeaseOut, 204: None})
+@allow(Permission.REVIEW)
+def claim_lease(path: ProjectPath) -> HttpResponse:
+    """Claim the next item and hold it for a while; 204 when nothing waits for you.
+
+    409 `too_many_leases` while you hold three. What you get says nothing about which model wrote it.
+    """
+    lease = leases.claim(g.db, g.project, g.user)
+    return no_content() if lease is None else answer(_shown(lease), 201)
+
+
+@bp.get("/leases/<uuid:lease_id>", responses={200: LeaseOut})
+@allow(Permission.REVIEW)
+def show_lease(path: LeasePath) -> HttpResponse:
+    """Show a lease of yours and what to review."""
+    return answer(_shown(_lease(path)))
+
+
+@bp.post("/leases/<uuid:lease_id>/skip", responses={200: LeaseOut})
+@allow(Permission.REVIEW)
+def skip_lease(path: LeasePath, body: SkipBody) -> HttpResponse:
+    """Leave an item to others for good. 409 `lease_ended` if you no longer hold it."""
+    lease = _lease(path)
+    leases.skip(g.db, lease, body.reason)
+    return answer(_shown(lease))
+
+
+@bp.post("/leases/<uuid:lease_id>/extension", responses={201: LeaseOut})
+@allow(Permission.REVIEW)
+def extend_lease(path: LeasePath) -> HttpResponse:
+    """Hold an item for a whole lease's length from now. 409 `lease_ended` if you no longer hold it."""
+    lease = _lease(path)
+    leases.extend(g.db, lease)
+    return answer(_shown(lease), 201)
+
+
+@bp.delete("/leases/<uuid:lease_id>", responses={204: None})
+@allow(Permission.REVIEW)
+def give_back_lease(path: LeasePath) -> HttpResponse:
+    """Give an item back, for others or for later. 409 `lease_ended` once you reviewed or skipped it."""
+    leases.give_back(g.db, _lease(path))
+    return no_content()
+
+
+@bp.get("/projects/<slug>/items", responses={200: ItemPage})
+@allow(Permission.QUEUE)
+def list_items(path: ProjectPath, query: ItemQuery) -> HttpResponse:
+    """Page through the items, oldest first."""
+    found = stuck_items(g.project) if query.state == "stuck" else items_of_project(g.project)
+    if query.state in ("open", "closed"):
+        found = found.where(Item.closed_at.is_(None) if query.state == "open" else Item.closed_at.is_not(None))
+    found = found.order_by(None).options(selectinload(Item.targets))
+    page = cursors.page(g.db, found, Item.id, cursor=query.cursor, limit=query.limit)
+    return answer(ItemPage(items=_shown_items(page.rows), next_cursor=page.next_cursor))
+
+
+@bp.post("/projects/<slug>/items", responses={201: PickedItems})
+@allow(Permission.QUEUE)
+def pick_items(path: ProjectPath, body: PickBody) -> HttpResponse:
+    """Put responses into the queue by hand.
+
+    A response that has an item keeps it, with the more reviews and the higher priority of both.
+    """
+    wish = Wish(body.reviews_wanted, body.priority)
+    by_response = add_items(g.db, g.project, dict.fromkeys(_picked(body), wish), added_by=g.user)
+    return answer(PickedItems(items=_shown_items(list(by_response.values()))), 201)
+
+
+@bp.get("/items/<uuid:item_id>", responses={200: ItemWithAssignments})
+@allow(Permission.QUEUE)
+def show_item(path: ItemPath) -> HttpResponse:
+    """Show an item and for whom it is reserved."""
+    return answer(_shown_item(_item(path)))
+
+
+@bp.patch("/items/<uuid:item_id>", responses={200: ItemWithAssignments})
+@allow(Permission.QUEUE)
+def change_item(path: ItemPath, body: ItemChange) -> HttpResponse:
+    """Let an item get more reviews or fewer, or move it in the queue. 409 `fewer_than_counted`."""
+    item = _item(path)
+    if body.reviews_wanted is not None:
+        change_reviews_wanted(g.db, item, body.reviews_wanted)
+    if body.priority is not None:
+        change_priority(g.db, item, body.priority)
+    return answer(_shown_item(item))
+
+
+@bp.post("/items/<uuid:item_id>/closing", responses={201: ItemWithAssignments})
+@allow(Permission.QUEUE)
+def close_item(path: ItemPath) -> HttpResponse:
+    """Let an item want no more reviews than it has. 409 `item_closed`."""
+    item = _item(path)
+    close_by_hand(g.db, item)
+    return answer(_shown_item(item), 201)
+
+
+@bp.post("/items/<uuid:item_id>/assignments", responses={201: AssignmentOut})
+@allow(Permission.QUEUE)
+def assign_item(path: ItemPath, body: AssignBody) -> HttpResponse:
+    """Reserve an open slot for a member. 409 `no_open_slot`, `already_theirs`, `not_theirs_again`."""
+    assignment = assign(g.db, _item(path), _reviewer(body), by=g.user)
+    return answer(AssignmentOut.of(assignment), 201)
+
+
+@bp.delete("/items/<uuid:item_id>/assignments/<uuid:assignment_id>", responses={204: None})
+@allow(Permission.QUEUE)
+def unassign_item(path: AssignmentPath) -> HttpResponse:
+    """Let a reservation go; whoever took the item by it goes on."""
+    item = item_of_project(g.db, path.item_id, g.project)
+    assignment = g.db.get(Assignment, path.assignment_id)
+    if assignment is None or assignment.item_id != item.id:
+        raise NotFound
+    unassign(g.db, assignment)
+    return no_content()
+
+
+@bp.get("/projects/<slug>/rules", responses={200: RuleList})
+@allow(Permission.QUEUE)
+def list_rules(path: ProjectPath) -> HttpResponse:
+    """List the rules that are switched on."""
+    found = g.db.execute(running_rules(g.project.id))
+    return answer(RuleList(rules=[RuleOut.of(rule, version) for rule, version in found]))
+
+
+@bp.post("/projects/<slug>/rules", responses={201: RuleOut})
+@allow(Permission.QUEUE)
+def create_rule(path: ProjectPath, body: NewRule) -> HttpResponse:
+    """Switch on a rule. It applies to what comes in from now on. 409 `rule_name_taken`."""
+    rule = rules.create_rule(g.db, g.project, body.name, body.terms(), by=g.user)
+    return answer(RuleOut.of(rule, rules.newest_version(g.db, rule)), 201)
+
+
+@bp.put("/rules/<uuid:rule_id>", responses={200: RuleOut})
+@allow(Permission.QUEUE)
+def change_rule(path: RulePath, body: rules.Terms) -> HttpResponse:
+    """Let a rule say something else from now on. What it drew stays. 409 `rule_ended`."""
+    rule = rules.rule_of_project(g.db, path.rule_id, g.project)
+    return answer(RuleOut.of(rule, rules.change_rule(g.db, rule, body, by=g.user)))
+
+
+@bp.delete("/rules/<uuid:rule_id>", responses={204: None})
+@allow(Permission.QUEUE)
+def end_rule(path: RulePath) -> HttpResponse:
+    """Switch a rule off. What it drew stays. 409 `rule_ended`."""
+    rules.end_rule(g.db, rules.rule_of_project(g.db, path.rule_id, g.project), by=g.user)
+    return no_content()
+
+
+def _lease(path: LeasePath) -> Lease:
+    return leases.lease_held_by(g.db, g.user, path.lease_id, g.project)
+
+
+def _shown(lease: Lease) -> dict[str, object]:
+    targets = selectinload(Item.targets).joinedload(ItemTarget.response)
+    return lease_as_json(lease, g.db.get_one(Item, lease.item_id, options=[targets]))
+
+
+def _item(path: ItemPath) -> Item:
+    return item_of_project(g.db, path.item_id, g.project)
+
+
+def _shown_items(items: Sequence[Item]) -> list[ItemOut]:
+    counts = slot_counts(g.db, [item.id for item in items])
+    return [ItemOut.of(item, counts.get(item.id, SlotCounts())) for item in items]
+
+
+def _shown_item(item: Item) -> ItemWithAssignments:
+    (shown,) = _shown_items([item])
+    assignments = [AssignmentOut.of(assignment) for assignment in g.db.scalars(standing_assignments(item))]
+    return ItemWithAssignments(**dict(shown), assignments=assignments)
+
+
+def _reviewer(body: AssignBody) -> User:
+    is_meant = User.id == body.reviewer_id if body.email is None else User.email == body.email.lower()
+    reviewer: User | None = g.db.scalar(select(User).where(is_meant))
+    if reviewer is None:
+        raise NotAReviewer(param="/reviewer_id" if body.email is None else "/email")
+    return reviewer
+
+
+def _picked(body: PickBody) -> list[UUID]:
+    """Return our ids of the responses picked, in order, each once; refuse the first that is not there by its place."""
+    theirs = select(Response.id, Response.client_id).where(Response.project_id == g.project.id)
+    known = set(g.db.scalars(theirs.where(Response.id.in_(body.response_ids))))
+    by_client_id = {
+        client_id: id for id, client_id in g.db.execute(theirs.where(Response.client_id.in_(body.client_ids)))
+    }
+    for place, response_id in enumerate(body.response_ids):
+        if response_id not in known:
+            raise UnknownResponses(param=f"/response_ids/{place}")
+    for place, client_id in enumerate(body.client_ids):
+        if client_id not in by_client_id:
+            raise UnknownResponses(param=f"/client_ids/{place}")
+    return [*body.response_ids, *(by_client_id[client_id] for client_id in body.client_ids)]

@@ -1,0 +1,140 @@
+"""`hitl queue` and `hitl rule`: what waits, and why."""
+
+from typing import Any
+
+import click
+import orjson
+
+from hitl.accounts.projects import project_of_slug
+from hitl.core.instance import open_instance
+from hitl.queue.errors import UnknownRule
+from hitl.queue.models import Rule
+from hitl.queue.queries import counts_by_state, lease_counts, rule_of_name, rule_tallies, running_rules, stuck_count
+from hitl.queue.reasons import in_words, share_in_words
+from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms, create_rule, end_rule, terms_of
+
+in_project = click.option("--project", "slug", required=True, metavar="SLUG", help="The project that is meant.")
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def queue() -> None:
+    """Look at what waits for review."""
+
+
+@queue.command()
+@in_project
+@as_json_option
+def status(slug: str, as_json: bool) -> None:
+    """Say how much waits, and how many are at it."""
+    with open_instance().database.reading() as db:
+        project = project_of_slug(db, slug)
+        is_open, is_waiting, is_partly_done, is_closed = db.execute(counts_by_state(project)).one()
+        leases, people = db.execute(lease_counts(project)).one()
+        stuck = db.execute(stuck_count(project)).scalar_one()
+    told = {
+        "open": is_open,
+        "waiting": is_waiting,
+        "partly_done": is_partly_done,
+        "closed": is_closed,
+        "stuck": stuck,
+        "leases": leases,
+        "reviewers_at_work": people,
+    }
+    _tell(told, as_json, [f"{name.replace('_', ' '):<18}{number:>9,}" for name, number in told.items()])
+
+
+@click.group()
+def rule() -> None:
+    """Decide which responses are reviewed."""
+
+
+@rule.command()
+@click.argument("name")
+@in_project
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True, help="Share drawn.")
+@click.option("--model", help="Only responses of this model.")
+@click.option("--model-version", help="Only this version of the model.")
+@click.option("--feedback", metavar="KIND", help="Only responses with such feedback, as in thumbs; any: “any”.")
+@click.option("--negative", is_flag=True, help="Only responses that end users complained about.")
+@click.option("--priority", type=int, default=0, show_default=True, help="Each step counts like a day of waiting.")
+@click.option("--reviews", type=click.IntRange(1, 100), default=1, show_default=True, help="Reviews wanted.")
+@as_json_option
+def add(
+    name: str,
+    slug: str,
+    rate: float,
+    model: str | None,
+    model_version: str | None,
+    feedback: str | None,
+    negative: bool,
+    priority: int,
+    reviews: int,
+    as_json: bool,
+) -> None:
+    """Switch on the rule NAME for what comes in from now on."""
+    condition = _condition(model, model_version, feedback, negative)
+    terms = Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
+    with open_instance().database.writing() as db:
+        made = create_rule(db, project_of_slug(db, slug), name, terms)
+        told = _told(made, 1, terms)
+    _tell(told, as_json, [f"“{made.name}” is on: {_in_words(terms)}."])
+
+
+@rule.command("list")
+@in_project
+@as_json_option
+def list_rules(slug: str, as_json: bool) -> None:
+    """List the rules that are switched on, and how many responses each has drawn."""
+    rules: list[dict[str, Any]] = []
+    lines = []
+    with open_instance().database.reading() as db:
+        project = project_of_slug(db, slug)
+        tallies = {rule_id: counts for rule_id, *counts in db.execute(rule_tallies(project))}
+        for found, version in db.execute(running_rules(project.id)):
+            terms = terms_of(version)
+            eligible, drawn = tallies[found.id]
+            rules.append({**_told(found, version.number, terms), "eligible": eligible, "drawn": drawn})
+            lines.append(f"“{found.name}”: {_in_words(terms)}; {drawn:,} of {eligible:,} drawn")
+    _tell({"rules": rules}, as_json, lines or ["No rule is on."])
+
+
+@rule.command()
+@click.argument("name")
+@in_project
+def end(name: str, slug: str) -> None:
+    """Switch the rule NAME off. What it drew stays."""
+    with open_instance().database.writing() as db:
+        found = db.scalar(rule_of_name(project_of_slug(db, slug), name))
+        if found is None:
+            raise UnknownRule
+        end_rule(db, found)
+    click.echo(f"“{name}” is off.")
+
+
+def _condition(
+    model: str | None, model_version: str | None, feedback: str | None, negative: bool
+) -> AllCondition | ModelCondition | FeedbackCondition:
+    about_feedback = feedback is not None or negative
+    if model is not None and about_feedback:
+        raise click.UsageError("A rule is about a model or about feedback, not both.")
+    if model_version is not None and model is None:
+        raise click.UsageError("--model-version needs --model.")
+    if model is not None:
+        return ModelCondition(name=model, version=model_version)
+    if about_feedback:
+        return FeedbackCondition(feedback_kind=None if feedback == "any" else feedback, negative_only=negative)
+    return AllCondition()
+
+
+def _told(found: Rule, version: int, terms: Terms) -> dict[str, Any]:
+    return {"id": str(found.id), "name": found.name, "version": version, **terms.model_dump(mode="json")}
+
+
+def _in_words(terms: Terms) -> str:
+    reviews = "1 review" if terms.reviews_wanted == 1 else f"{terms.reviews_wanted} reviews"
+    return f"{share_in_words(terms.rate)} of {in_words(terms.condition)}, {reviews} each, priority {terms.priority}"
+
+
+def _tell(told: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    click.echo(orjson.dumps(told).decode() if as_json else "\n".join(lines))

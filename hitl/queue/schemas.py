@@ -1,0 +1,261 @@
+"""JSON shapes of the queue.
+
+What a reviewer gets about an item is listed field by field: nothing that names a model, a prompt or a rule is in it.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from hitl.capture.messages import AssistantMessage, Input
+from hitl.core.http import ApiModel, PageQuery
+from hitl.queue.models import Assignment, Item, Lease, Rule, RuleVersion
+from hitl.queue.queries import SlotCounts
+from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, Terms, terms_of
+
+MAX_PICKED = 1_000
+MAX_REASON_CHARACTERS = 1_000
+SHOWN_OF_CONTEXT = ("title", "text", "source")
+
+ReviewsWanted = Annotated[int, Field(ge=1, le=MAX_REVIEWS_WANTED)]
+Priority = Annotated[
+    int, Field(ge=-MAX_PRIORITY_DAYS, le=MAX_PRIORITY_DAYS, description="Each step counts like a day of waiting")
+]
+
+
+class LeasePath(ApiModel):
+    """A lease, by its id."""
+
+    lease_id: UUID
+
+
+class ItemPath(ApiModel):
+    """An item, by its id."""
+
+    item_id: UUID
+
+
+class AssignmentPath(ItemPath):
+    """A reservation of an item."""
+
+    assignment_id: UUID
+
+
+class RulePath(ApiModel):
+    """A rule, by its id."""
+
+    rule_id: UUID
+
+
+class TargetOut(ApiModel):
+    """What to review: what was asked, what was answered, and what the model had found."""
+
+    response_id: UUID
+    input: Input
+    output: AssistantMessage
+    context: list[dict[str, Any]] = Field(description="Retrieved passages: title, text, source")
+
+
+class LeaseOut(ApiModel):
+    """Your hold on an item."""
+
+    id: UUID
+    item_id: UUID
+    kind: str = Field(description="response, comparison or conversation")
+    rubric_version_id: UUID
+    started_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_as: str | None = Field(description="completed, given_back, expired or skipped; null while it runs")
+    targets: list[TargetOut]
+
+
+class SkipBody(ApiModel):
+    """Why you leave an item to others."""
+
+    reason: str | None = Field(None, max_length=MAX_REASON_CHARACTERS)
+
+
+class ItemQuery(PageQuery):
+    """Which items."""
+
+    state: Literal["open", "closed", "stuck"] | None = Field(
+        None, description="stuck: a slot is left, but nobody who may take it. All if left out."
+    )
+
+
+class ItemOut(ApiModel):
+    """Something that waits for review, and where its slots are."""
+
+    id: UUID
+    kind: str
+    response_ids: list[UUID]
+    priority: int
+    reviews_wanted: int
+    counted: int = Field(description="Reviews that count")
+    running: int = Field(description="Leases that run and will count")
+    reserved: int = Field(description="Slots kept for somebody")
+    open_slots: int
+    created_at: datetime
+    closed_at: datetime | None
+    closed_as: str | None = Field(description="complete or by_hand")
+
+    @classmethod
+    def of(cls, item: Item, counts: SlotCounts) -> "ItemOut":
+        """Show an item."""
+        return cls(
+            id=item.id,
+            kind=item.kind,
+            response_ids=[target.response_id for target in item.targets if target.response_id is not None],
+            priority=item.priority,
+            reviews_wanted=item.reviews_wanted,
+            counted=counts.counted,
+            running=counts.running,
+            reserved=counts.reserved,
+            open_slots=item.open_slots,
+            created_at=item.created_at,
+            closed_at=item.closed_at,
+            closed_as=item.closed_as,
+        )
+
+
+class AssignmentOut(ApiModel):
+    """A slot kept for one person."""
+
+    id: UUID
+    item_id: UUID
+    reviewer_id: UUID
+    created_at: datetime
+    is_taken: bool = Field(description="Whether they hold the item at the moment")
+
+    @classmethod
+    def of(cls, assignment: Assignment) -> "AssignmentOut":
+        """Show an assignment."""
+        return cls(
+            id=assignment.id,
+            item_id=assignment.item_id,
+            reviewer_id=assignment.reviewer_id,
+            created_at=assignment.created_at,
+            is_taken=not assignment.is_reserving,
+        )
+
+
+class ItemWithAssignments(ItemOut):
+    """An item, and for whom it is reserved."""
+
+    assignments: list[AssignmentOut]
+
+
+class ItemPage(ApiModel):
+    """One page of items, oldest first."""
+
+    items: list[ItemOut]
+    next_cursor: str | None = Field(description="Null on the last page")
+
+
+class PickBody(ApiModel):
+    """Responses picked by hand, by our ids or the client's."""
+
+    response_ids: list[UUID] = Field([], max_length=MAX_PICKED)
+    client_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field([], max_length=MAX_PICKED)
+    reviews_wanted: ReviewsWanted = 1
+    priority: Priority = 0
+
+    @model_validator(mode="after")
+    def _names_something(self) -> "PickBody":
+        if not 1 <= len(self.response_ids) + len(self.client_ids) <= MAX_PICKED:
+            raise ValueError(f"name 1 to {MAX_PICKED:,} responses")
+        return self
+
+
+class PickedItems(ApiModel):
+    """The items of the responses picked, in their order."""
+
+    items: list[ItemOut]
+
+
+class ItemChange(ApiModel):
+    """What to change about an item; what is left out stays."""
+
+    reviews_wanted: ReviewsWanted | None = None
+    priority: Priority | None = None
+
+
+class AssignBody(ApiModel):
+    """Whom to reserve a slot for: by id or by e-mail address."""
+
+    reviewer_id: UUID | None = None
+    email: str | None = Field(None, max_length=320)
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "AssignBody":
+        if (self.reviewer_id is None) == (self.email is None):
+            raise ValueError("give a reviewer_id or an email")
+        return self
+
+
+class NewRule(Terms, ApiModel):
+    """A rule to switch on."""
+
+    name: str
+
+    def terms(self) -> Terms:
+        """Return what the rule says, without its name."""
+        return Terms.model_validate(self.model_dump(exclude={"name"}))
+
+
+class RuleOut(Terms, ApiModel):
+    """A rule as it is now."""
+
+    id: UUID
+    name: str
+    version: int = Field(description="Rises with each change")
+    created_at: datetime
+    ended_at: datetime | None = Field(description="When it was switched off")
+
+    @classmethod
+    def of(cls, rule: Rule, version: RuleVersion) -> "RuleOut":
+        """Show a rule."""
+        return cls(
+            **dict(terms_of(version)),
+            id=rule.id,
+            name=rule.name,
+            version=version.number,
+            created_at=rule.created_at,
+            ended_at=rule.ended_at,
+        )
+
+
+class RuleList(ApiModel):
+    """The rules that are switched on, by name."""
+
+    rules: list[RuleOut]
+
+
+def lease_as_json(lease: Lease, item: Item) -> dict[str, Any]:
+    """Show a lease and what to review. The texts are given as they are stored."""
+    return {
+        "id": str(lease.id),
+        "item_id": str(lease.item_id),
+        "kind": item.kind,
+        "rubric_version_id": str(item.rubric_version_id),
+        "started_at": lease.started_at.isoformat(),
+        "expires_at": lease.expires_at.isoformat(),
+        "ended_at": None if lease.ended_at is None else lease.ended_at.isoformat(),
+        "ended_as": lease.ended_as,
+        "targets": [
+            {
+                "response_id": str(target.response.id),
+                "input": {"messages": target.response.input["messages"], "tools": target.response.input["tools"]},
+                "output": target.response.output,
+                "context": [
+                    {name: passage[name] for name in SHOWN_OF_CONTEXT if name in passage}
+                    for passage in target.response.context
+                ],
+            }
+            for target in item.targets
+            if target.response is not None
+        ],
+    }
