@@ -36,7 +36,7 @@ PARTS = (
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
 )
-APIS = ("hitl.accounts", "hitl.capture")
+APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
 PAGES = ("webui.home", "webui.queue", "webui.api_docs")
 
 

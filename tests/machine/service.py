@@ -1,0 +1,134 @@
+"""The product as its users run it: real processes, started and stopped by the command line."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 60.0
+
+
+class Service:
+    """One installation in a folder of its own."""
+
+    def __init__(self, folder: Path, database_url: str, *, web_processes: int = 1) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._settings = {
+            "HITL_DATABASE_URL": database_url,
+            "HITL_STORAGE_URL": str(folder / "storage"),
+            "HITL_PUBLIC_URL": self.address,
+            "HITL_SECRET": secrets.token_hex(32),
+            "HITL_WEB_PROCESSES": str(web_processes),
+        }
+
+    def run(self, *arguments: str, typed: str = "", fails: bool = False) -> str:
+        """Run a command of the product and return what it printed; it must fail exactly if told so."""
+        done = subprocess.run(
+            [sys.executable, "-m", "hitl", *arguments],
+            env=self._environment(),
+            cwd=self.folder,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stderr if fails else done.stdout
+
+    def start(self) -> None:
+        """Serve, and wait until it is ready."""
+        log = (self.folder / "service.log").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hitl", "serve", "--port", str(self.port)],
+            env=self._environment(),
+            cwd=self.folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            assert self._process.poll() is None, f"it did not start:\n{self.log()}"
+            assert time.monotonic() < deadline, f"it was not ready in time:\n{self.log()}"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End every process of it at once, without any chance to tidy up."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._signal(signal.SIGTERM)
+
+    def log(self) -> str:
+        """Return what the service wrote to its log so far."""
+        return (self.folder / "service.log").read_text()
+
+    def ask(self, method: str, path: str, key: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Send a request to the API and return the status and the JSON of the answer."""
+        request = urllib.request.Request(
+            self.address + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json", **headers},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, _json(answer.read())
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, _json(refusal.read())
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, number)
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
+        return {**inherited, **self._settings}
+
+
+@contextmanager
+def serving(folder: Path, database_url: str, *, web_processes: int = 1) -> Iterator[Service]:
+    """A service with an empty, up-to-date database; started by the caller, ended here."""
+    service = Service(folder, database_url, web_processes=web_processes)
+    service.run("db", "upgrade")
+    try:
+        yield service
+    finally:
+        service.kill()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _json(body: bytes) -> Any:
+    return json.loads(body) if body else None
