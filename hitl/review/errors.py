@@ -8,6 +8,12 @@ from hitl.core.errors import Conflict, Invalid, TooLarge
 MAX_PROBLEMS_SAID = 10
 
 
+class RubricRefused(Invalid):
+    """Nobody could answer such a rubric."""
+
+    code = "rubric_refused"
+
+
 class AnswersRefused(Invalid):
     """An answer does not fit the rubric."""
 

@@ -42,7 +42,9 @@ def reviews_in(project: Project) -> Select[Review]:
     return (
         select(Review)
         .where(Review.project_id == project.id)
-        .options(joinedload(Review.reviewer), selectinload(Review.revisions).options(*WITH_MARKS))
+        .options(
+            joinedload(Review.reviewer), joinedload(Review.item), selectinload(Review.revisions).options(*WITH_MARKS)
+        )
     )
 
 

@@ -6,15 +6,17 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
+from hitl.capture.json_values import pointer
 from hitl.core import clock
 from hitl.core.errors import NotFound
 from hitl.queue.models import Item
+from hitl.review.errors import RubricRefused
 from hitl.review.models import RubricVersion
 
 CANNOT_JUDGE = "unsure"  # the answer "cannot judge", in forms and in JSON
@@ -127,6 +129,9 @@ class Corrected(_Criterion):
 Criterion = Annotated[Scale | Thumbs | Choice | Tags | Text | Corrected, Field(discriminator="kind")]
 
 
+_KINDS = ("scale", "thumbs", "choice", "tags", "text", "correction")
+
+
 class Rubric(_Part):
     """What is asked about an item, in order."""
 
@@ -160,6 +165,18 @@ class Rubric(_Part):
     def as_json(self) -> list[dict[str, Any]]:
         """Return the criteria as they are stored and answered."""
         return [criterion.model_dump(mode="json") for criterion in self.criteria]
+
+
+def read_rubric(criteria: Any) -> Rubric:
+    """Check criteria as they came from outside. Raises RubricRefused, naming the first thing at fault."""
+    try:
+        return Rubric.model_validate({"criteria": criteria})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        path = first["loc"]
+        if len(path) > 2 and path[2] in _KINDS:
+            path = path[:2] + path[3:]  # pydantic puts in which kind it took the criterion for
+        raise RubricRefused(f"{first['msg'].removeprefix('Value error, ')}.", param=pointer(path)) from error
 
 
 def publish_rubric(db: Session, project: Project, rubric: Rubric, by: User | None = None) -> RubricVersion:

@@ -1,0 +1,146 @@
+"""JSON shapes of reviewing.
+
+What a reviewer gets is listed here field by field: nothing that could tell which model they judge.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, SkipValidation
+
+from hitl.core.http import ApiModel
+from hitl.review.rubrics import Criterion
+
+Values = Annotated[
+    dict[str, Any],
+    Field(
+        description="By criterion: a scale's number, `up` or `down`, an option, a list of tags, a text, a correction "
+        "as a text or a whole assistant message; `unsure` for “cannot judge”",
+        examples=[{"helpful": 2, "correct": "unsure", "wrong": ["made_up"], "correction": "Sorry, it is full."}],
+    ),
+]
+
+
+class LeasePath(ApiModel):
+    """A lease of the person whose key it is."""
+
+    lease_id: UUID
+
+
+class ReviewPath(ApiModel):
+    """A review."""
+
+    review_id: UUID
+
+
+class AnswersBody(ApiModel):
+    """What a reviewer decided."""
+
+    answers: Values
+    comment: str | None = None
+    seconds_on_display: float | None = Field(
+        None, ge=0, le=7 * 24 * 3600, allow_inf_nan=False, description="How long the item was in view"
+    )
+
+
+class DraftBody(ApiModel):
+    """What a reviewer has filled in so far; may be incomplete."""
+
+    answers: Values
+    comment: str | None = None
+    seen_number: int = Field(ge=0, description="Of the draft that this was typed over; 0 where there was none")
+
+
+class DraftOut(ApiModel):
+    """What a reviewer has filled in so far."""
+
+    number: int = Field(description="Rises with each save; 0 where nothing was saved yet")
+    answers: Values
+    comment: str | None
+    saved_at: datetime | None
+
+
+class RubricOut(ApiModel):
+    """The questions a reviewer answers."""
+
+    number: int
+    criteria: list[dict[str, Any]]
+
+
+class RubricVersionOut(RubricOut):
+    """A published rubric version."""
+
+    id: UUID
+    published_at: datetime
+    is_in_use: bool
+
+
+class RubricPage(ApiModel):
+    """One page of rubric versions, newest first."""
+
+    rubrics: list[RubricVersionOut]
+    next_cursor: str | None = Field(description="Null on the last page")
+
+
+class RubricBody(ApiModel):
+    """The criteria of the project's next rubric version, in order."""
+
+    # Checked by read_rubric, which names the criterion at fault.
+    criteria: Annotated[list[Criterion], SkipValidation]
+
+
+class RevisionOut(ApiModel):
+    """One version of a review."""
+
+    number: int
+    submitted_at: datetime
+    seconds_on_display: float | None
+    answers: Values
+    comment: str | None
+    is_unblinded: bool = Field(description="Made after the models of a comparison were named: never counts")
+
+
+class ReviewOut(ApiModel):
+    """What one reviewer decided about one item."""
+
+    id: UUID
+    item_id: UUID
+    standing: str = Field(description="counted, extra, or reopened")
+    counted: bool
+    revisions: list[RevisionOut]
+
+
+class Reviewer(ApiModel):
+    """Who made a review."""
+
+    id: UUID
+    name: str
+
+
+class ReviewByOut(ReviewOut):
+    """A review and who made it."""
+
+    reviewer: Reviewer
+
+
+class MyReviewPage(ApiModel):
+    """One page of one's own reviews, newest first."""
+
+    reviews: list[ReviewOut]
+    next_cursor: str | None = Field(description="Null on the last page")
+
+
+class ReviewPage(ApiModel):
+    """One page of reviews, oldest first."""
+
+    reviews: list[ReviewByOut]
+    next_cursor: str | None = Field(description="Null on the last page")
+
+
+class ReopenedOut(ApiModel):
+    """The new hold on an item whose review was taken back."""
+
+    lease_id: UUID
+    item_id: UUID
+    expires_at: datetime
