@@ -91,7 +91,7 @@ QueryTime: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_with_zone)]
 class ResponseQuery(PageQuery):
     """Which responses."""
 
-    model: str | None = Field(None, description="Only this model's")
+    model: str | None = Field(None, description="Only this model's", max_length=255, pattern=r"^[^\x00]*$")
     captured_since: QueryTime | None = Field(None, description="Only those that came in at or after this time")
 
 
