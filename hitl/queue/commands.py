@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 import orjson
+from pydantic import ValidationError
 
 from hitl.accounts.projects import project_of_slug
 from hitl.core.instance import open_instance
@@ -57,7 +58,13 @@ def rule() -> None:
 @click.option("--model-version", help="Only this version of the model.")
 @click.option("--feedback", metavar="KIND", help="Only responses with such feedback, as in thumbs; any: “any”.")
 @click.option("--negative", is_flag=True, help="Only responses that end users complained about.")
-@click.option("--priority", type=int, default=0, show_default=True, help="Each step counts like a day of waiting.")
+@click.option(
+    "--priority",
+    type=click.IntRange(-365, 365),
+    default=0,
+    show_default=True,
+    help="Each step counts like a day of waiting.",
+)
 @click.option("--reviews", type=click.IntRange(1, 100), default=1, show_default=True, help="Reviews wanted.")
 @as_json_option
 def add(
@@ -73,8 +80,11 @@ def add(
     as_json: bool,
 ) -> None:
     """Switch on the rule NAME for what comes in from now on."""
-    condition = _condition(model, model_version, feedback, negative)
-    terms = Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
+    try:
+        condition = _condition(model, model_version, feedback, negative)
+        terms = Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
+    except ValidationError as error:
+        raise click.UsageError(error.errors()[0]["msg"]) from error
     with open_instance().database.writing() as db:
         made = create_rule(db, project_of_slug(db, slug), name, terms)
         told = _told(made, 1, terms)

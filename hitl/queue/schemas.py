@@ -19,6 +19,7 @@ MAX_PICKED = 1_000
 MAX_REASON_CHARACTERS = 1_000
 SHOWN_OF_CONTEXT = ("title", "text", "source")
 
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL cannot keep a NUL
 ReviewsWanted = Annotated[int, Field(ge=1, le=MAX_REVIEWS_WANTED)]
 Priority = Annotated[
     int, Field(ge=-MAX_PRIORITY_DAYS, le=MAX_PRIORITY_DAYS, description="Each step counts like a day of waiting")
@@ -75,7 +76,7 @@ class LeaseOut(ApiModel):
 class SkipBody(ApiModel):
     """Why you leave an item to others."""
 
-    reason: str | None = Field(None, max_length=MAX_REASON_CHARACTERS)
+    reason: Text | None = Field(None, max_length=MAX_REASON_CHARACTERS)
 
 
 class ItemQuery(PageQuery):
@@ -159,7 +160,7 @@ class PickBody(ApiModel):
     """Responses picked by hand, by our ids or the client's."""
 
     response_ids: list[UUID] = Field([], max_length=MAX_PICKED)
-    client_ids: list[Annotated[str, Field(min_length=1, max_length=255)]] = Field([], max_length=MAX_PICKED)
+    client_ids: list[Annotated[Text, Field(min_length=1, max_length=255)]] = Field([], max_length=MAX_PICKED)
     reviews_wanted: ReviewsWanted = 1
     priority: Priority = 0
 
@@ -187,7 +188,7 @@ class AssignBody(ApiModel):
     """Whom to reserve a slot for: by id or by e-mail address."""
 
     reviewer_id: UUID | None = None
-    email: str | None = Field(None, max_length=320)
+    email: Text | None = Field(None, max_length=320)
 
     @model_validator(mode="after")
     def _names_one(self) -> "AssignBody":
