@@ -2,8 +2,10 @@ import pytest
 from sqlalchemy import select
 
 from hitl.accounts.projects import change_settings
+from hitl.capture.feedback import give_feedback
 from hitl.capture.models import Feedback
 from hitl.core import clock
+from hitl.core.jobs import Worker
 from hitl.preferences.end_users import take_thumbs_as_verdicts
 from hitl.preferences.models import Verdict
 from hitl.preferences.queries import counting_verdicts
@@ -98,3 +100,16 @@ class TestTakeThumbsAsVerdicts:
     @pytest.fixture
     def response(self, db, project):
         return factories.Response(project=project)
+
+
+class TestFeedbackGiven:
+    def test_feedback_becomes_a_verdict_once_the_background_work_is_done(self, committed, shared_database):
+        project = factories.Project(settings={"end_user_thumbs": True})
+        response = factories.Response(project=project)
+        row = {"client_id": response.client_id, "kind": "thumbs", "value": True}
+        assert [result.status for result in give_feedback(committed, project, [row])] == ["created"]
+        committed.commit()
+
+        Worker(shared_database).run_until_idle()
+
+        assert committed.scalars(counting_verdicts(project)).one().is_good
