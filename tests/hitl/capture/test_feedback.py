@@ -1,9 +1,14 @@
+import threading
+import time
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
-from hitl.capture.errors import UnknownResponse
+from hitl.accounts.models import Project
+from hitl.capture.errors import RowInvalid, UnknownResponse
 from hitl.capture.events import FeedbackGiven
 from hitl.capture.feedback import give_feedback
 from hitl.capture.intake import capture_responses
@@ -14,6 +19,22 @@ from hitl.core.secrets import keys_of
 from tests.hitl import factories
 from tests.hitl.capture.rows import response_row, thumbs_down
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(), below, max_size=3),
+    max_leaves=6,
+)
+NEARLY_ROWS = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["thumbs", "stars"]) | st.text(min_size=1), "value": JSON},
+    optional={
+        "client_id": st.sampled_from(["r-1", "r-2"]),
+        "conversation_id": st.sampled_from(["c-1", "c-2"]),
+        "response": st.uuids().map(str),
+        "comment": JSON,
+        "source": st.text(min_size=1),
+        "given_at": st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()) | JSON,
+    },
+)
 EARLIER, LATER = "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"
 
 
@@ -101,6 +122,15 @@ class TestGiveFeedback:
 
         assert told == [FeedbackGiven(project.id, [response, second, third])]
 
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @given(rows=st.lists(JSON | NEARLY_ROWS, max_size=5))
+    def test_any_json_is_kept_or_rejected(self, db, project, response, rows):
+        results = give_feedback(db, project, rows)
+
+        assert len(results) == len(rows)
+        for result in results:
+            assert isinstance(result.error, RowInvalid | UnknownResponse | None)
+
 
 class TestWaitingFeedback:
     def test_it_waits_for_its_response_and_keeps_its_id(self, db, project):
@@ -149,6 +179,30 @@ class TestWaitingFeedback:
         assert count(db, Feedback) == 2
         assert count(db, WaitingFeedback) == 0
         assert told == [FeedbackGiven(project.id, [response])]
+
+    def test_what_arrives_at_the_same_moment_as_its_response_is_not_lost(self, shared_database):
+        with shared_database.writing() as db:
+            project = Project(slug="desk", name="Desk")
+            db.add(project)
+        is_said = threading.Event()
+
+        def say() -> None:
+            with shared_database.writing() as db:
+                give_feedback(db, project, [thumbs_down(client_id="r-1")])
+                is_said.set()
+                time.sleep(0.3)  # and only then commits, after the response has looked for what waits
+
+        saying = threading.Thread(target=say)
+        saying.start()
+        is_said.wait()
+        with shared_database.writing() as db:
+            response = capture(db, project, response_row())
+        saying.join()
+        with shared_database.writing() as db:
+            tend_waiting_feedback(db)
+
+        with shared_database.reading() as db:
+            assert db.scalars(select(Feedback.response_id)).all() == [response]
 
     def test_it_is_forgotten_after_a_day(self, db, project):
         give_feedback(db, project, [thumbs_down(client_id="r-1"), thumbs_down(client_id="r-2")])
