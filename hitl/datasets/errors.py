@@ -45,6 +45,12 @@ class NoRows(Conflict):
     code = "no_rows"
 
 
+class FreezeFailed(Conflict):
+    """The version could not be frozen."""
+
+    code = "freeze_failed"
+
+
 class VersionNotFrozen(Conflict):
     """This version is not frozen: it has no rows yet."""
 

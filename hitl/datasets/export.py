@@ -1,6 +1,7 @@
 """Exports: a version's rows, streamed from Parquet into a trainer's files."""
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,18 @@ def export_version(
         return exporter(format).write(_examples(storage, version, splits), out, source)
     except ExportFailed as error:
         raise StorageTrouble(str(error)) from error
+    except ExportError as error:
+        raise ExportRefused(str(error)) from error
+
+
+def rehearse_export(storage: Storage, version: DatasetVersion, format: str, rows: int) -> Exported:
+    """Say what an export would write and refuse of the first rows, without writing anything.
+
+    Raises ExportRefused, naming the format or the kind at fault; StorageTrouble; VersionNotFrozen.
+    """
+    ensure_frozen(version)
+    try:
+        return exporter(format).rehearse(islice(_examples(storage, version, SPLITS), rows))
     except ExportError as error:
         raise ExportRefused(str(error)) from error
 

@@ -6,7 +6,6 @@ that the version is frozen. Killed at any moment, it leaves a version that the n
 """
 
 import hashlib
-import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -53,12 +52,12 @@ from hitl.datasets.rows import (
 from hitl.datasets.selection import SPLITS, Kind, Selection, Split
 from hitl.datasets.splits import Groups
 from hitl.datasets.storage import Storage
+from hitl.datasets.versions import is_dataset_name
 from hitl.review.models import Review
 
 log = structlog.get_logger()
 
 FREEZE_JOB = "datasets.freeze"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _FIRST_PASS_SHARE = 0.85  # of the time, for the progress bar
 
 Found = Pair | Completion
@@ -166,6 +165,8 @@ def _dataset(
     by: User | None,
     seed: str | None,
 ) -> Dataset:
+    if not is_dataset_name(name):
+        raise DatasetNameInvalid(param="/name")
     dataset = db.scalar(select(Dataset).filter_by(project_id=project.id, name=name).with_for_update())
     if dataset is None:
         return _new_dataset(db, project, name, kind or "preference", selection or Selection(), by, seed)
@@ -182,8 +183,6 @@ def _dataset(
 def _new_dataset(
     db: Session, project: Project, name: str, kind: Kind, selection: Selection, by: User | None, seed: str | None
 ) -> Dataset:
-    if not _NAME.fullmatch(name):
-        raise DatasetNameInvalid(param="/name")
     selection.ensure_fits(kind)
     dataset = Dataset(
         project_id=project.id,

@@ -52,10 +52,11 @@ class Storage:
     def reading(self, name: str) -> Iterator[Any]:
         """Read a file. Raises StorageTrouble when it is not there or cannot be read."""
         try:
-            with self.files.open_input_file(name) as file:
-                yield file
+            file = self.files.open_input_file(name)
         except OSError as error:
             raise StorageTrouble(f"{name} cannot be read from {self.url}: {error}") from error
+        with file:
+            yield file
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there."""

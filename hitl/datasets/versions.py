@@ -17,6 +17,7 @@ from hitl.datasets.models import Dataset, DatasetVersion
 from hitl.datasets.rows import SIDES_OF_KIND
 from hitl.datasets.storage import Storage
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_AND_NUMBER = re.compile(r"([^@]+)(?:@([1-9][0-9]{0,8}))?")
 _JSON_COLUMNS = ("prompt", "chosen", "rejected", "completion", "tools")
 
@@ -27,6 +28,11 @@ class RowsPage:
 
     rows: list[dict[str, Any]]  # messages parsed; `position` counts from 0
     next_position: int | None
+
+
+def is_dataset_name(text: str) -> bool:
+    """Whether a dataset may have this name."""
+    return _NAME.fullmatch(text) is not None
 
 
 def datasets_of(project: Project) -> Select[Dataset]:
@@ -52,7 +58,8 @@ def version_named(db: Session, project: Project, name: str, number: int | None =
         query = query.where(DatasetVersion.state == "frozen")
     else:
         query = query.where(DatasetVersion.number == number)
-    version = db.scalar(query.limit(1))
+    # What cannot be a name may hold characters that databases refuse.
+    version = db.scalar(query.limit(1)) if is_dataset_name(name) else None
     if version is None:
         wanted = f"no frozen version of “{name}”" if number is None else f"no version {name}@{number}"
         raise NoSuchVersion(f"There is {wanted} in this project.")

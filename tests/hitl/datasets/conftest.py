@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
-from hitl.core import jobs
-from hitl.core.database import Base, Database
+from hitl.core import jobs, schema
+from hitl.core.database import Database
 from hitl.core.ids import new_id
 from hitl.core.secrets import Keys
 from hitl.datasets.freeze import start_freeze
@@ -23,9 +23,11 @@ from hitl.queue import models as queue
 from hitl.review import models as review
 from tests.hitl import factories
 
+SECRET = "a secret only for tests" * 2
+
 
 def open_database(url: str, storage: Path) -> Database:
-    keys = Keys.derive("a secret only for tests" * 2)
+    keys = Keys.derive(SECRET)
     return Database(url, session_info={"keys": keys, "storage_url": str(storage)})
 
 
@@ -35,7 +37,7 @@ def stored(
 ) -> Iterator[Database]:
     """A database with tables, and a storage beside it."""
     database = open_database(make_database(request.param), tmp_path_factory.mktemp("storage"))
-    Base.metadata.create_all(database.engine)
+    schema.upgrade(database)
     yield database
     database.close()
 
