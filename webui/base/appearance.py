@@ -40,7 +40,7 @@ def chosen_appearance(asked: Request) -> Appearance:
 @allow(PUBLIC)
 def choose_appearance() -> Response:
     """Keep what was chosen and go back to the page it was chosen on."""
-    response = redirect(_local_path(request.form.get("next", "")), 303)
+    response = redirect(local_path(request.form.get("next", "")), 303)
     theme = request.form.get("theme")
     if theme in ("system", "light", "dark"):
         _keep(response, THEME_COOKIE, theme)
@@ -61,7 +61,7 @@ def _keep(response: Response, cookie: str, value: str) -> None:
     )
 
 
-def _local_path(address: str) -> str:
+def local_path(address: str) -> str:
     """Return the address if it is a path of this site, else the first page: a form must not send people elsewhere."""
     # Browsers drop tabs and newlines and read a backslash as a slash: "/\t/evil.example" would leave this site.
     is_plain = address.isascii() and address.isprintable() and "\\" not in address
