@@ -37,7 +37,7 @@ PARTS = (
     "hitl.datasets.jobs",
 )
 APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
-PAGES = ("webui.home", "webui.queue", "webui.api_docs")
+PAGES = ("webui.accounts", "webui.home", "webui.queue", "webui.api_docs")
 
 
 def import_parts() -> None:

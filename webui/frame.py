@@ -38,6 +38,7 @@ def layout_of_request() -> Layout:
         account_links=account_links(project),
         appearance=chosen_appearance(request),
         home_url=url_for("home.index"),
+        sign_out_url=url_for("accounts.sign_out"),
     )
 
 
@@ -75,8 +76,21 @@ def _waiting(project: Project, user: User) -> dict[str, Any]:
 
 
 def account_links(project: Project | None) -> tuple[NavEntry, ...]:
-    """Return what belongs to the person rather than to the project."""
-    return (NavEntry("API", url_for("api_docs.show"), "book", is_current=request.endpoint == "api_docs.show"),)
+    """Return what is not daily work: one's account, the API, and what admins look after."""
+    entries = [("Your account", "accounts.show", "user", {}, None), ("API", "api_docs.show", "book", {}, None)]
+    if project is not None:
+        here = {"slug": project.slug}
+        entries += [
+            ("Members", "accounts.list_members", "users", here, Permission.ADMIN),
+            ("API keys", "accounts.list_keys", "lock", here, Permission.ADMIN),
+        ]
+    return visible_to(
+        g.permissions,
+        [
+            NavEntry(name, url_for(endpoint, **where), icon, permission, is_current=request.endpoint == endpoint)
+            for name, endpoint, icon, where, permission in entries
+        ],
+    )
 
 
 def error_page(error: AppError) -> str | Response:
