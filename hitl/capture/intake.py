@@ -172,8 +172,10 @@ def _conversations(db: Session, project_id: UUID, arrivals: list[Arrival]) -> di
     ]
     if missing:
         made_at = clock.now()
-        insert_missing(db, Conversation, [{**values, "created_at": made_at} for values in missing])
-        known = _known_conversations(db, project_id, wanted)
+        if insert_missing(db, Conversation, [{**values, "created_at": made_at} for values in missing]):
+            known.update({values["client_id"]: (values["id"], values["end_user"]) for values in missing})
+        else:
+            known = _known_conversations(db, project_id, wanted)
     for name in sorted(known):
         identifier, end_user = known[name]
         if end_user is None and wanted[name] is not None:  # its first rows did not say whose it is
