@@ -1,7 +1,6 @@
 """Puts the product together: the only file that knows every part."""
 
 import importlib
-import importlib.util
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version as version_of
@@ -37,14 +36,13 @@ PARTS = (
     "hitl.datasets.jobs",
 )
 APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
-PAGES = ("webui.accounts", "webui.home", "webui.queue", "webui.api_docs")
+PAGES = ("webui.accounts", "webui.home", "webui.review", "webui.queue", "webui.datasets", "webui.api_docs")
 
 
 def import_parts() -> None:
     """Import every part, so that its tables, listeners and jobs are known."""
     for part in PARTS:
-        if importlib.util.find_spec(part):  # until every part is there
-            importlib.import_module(part)
+        importlib.import_module(part)
 
 
 def create_app(instance: Instance) -> Flask:

@@ -18,7 +18,10 @@ from webui.base.trouble import Trouble, WayOn, trouble_for
 # Name, the first page behind it, icon, and what one needs to go there.
 PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
     ("Home", "home.show", "home", None),
+    ("Review", "review.next_item", "review", Permission.REVIEW),
     ("Queue", "queue.index", "queue", Permission.QUEUE),
+    ("Datasets", "datasets.index", "dataset", Permission.DATA),
+    ("Datasets", "datasets.index", "dataset", Permission.DATA),
 )
 
 
@@ -81,6 +84,7 @@ def account_links(project: Project | None) -> tuple[NavEntry, ...]:
     if project is not None:
         here = {"slug": project.slug}
         entries += [
+            ("My reviews", "review.mine", "history", here, Permission.REVIEW),
             ("Members", "accounts.list_members", "users", here, Permission.ADMIN),
             ("API keys", "accounts.list_keys", "lock", here, Permission.ADMIN),
         ]

@@ -1,14 +1,224 @@
-"""Queue."""
+"""The queue as leads see it: what waits and why, who has it, and the rules that fill it."""
 
-from flask import Blueprint, render_template
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from hitl.accounts.access import allow
+from hitl.accounts.errors import NameUnacceptable
+from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
+from hitl.core import clock
+from hitl.core.errors import NotFound
+from hitl.queue import items, rules
+from hitl.queue.capacity import Draws, capacity, draws_by_rule
+from hitl.queue.errors import NotAReviewer, RuleNameTaken
+from hitl.queue.models import Assignment, Item, Rule
+from hitl.queue.queries import counts_by_state, lease_counts, reviewers, running_rules, stuck_count
+from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
+from hitl.review.submission import admit
+from webui.queue.forms import WHOM, RuleForm, read_whole_number
+from webui.queue.item_page import item_page, review_of
+from webui.queue.listing import listing
+from webui.queue.wording import ENDS, age, capacity_in_words, looked_at, plural, terms_in_words
 
 bp = Blueprint("queue", __name__, url_prefix="/projects/<slug>", template_folder="templates")
+
+STATES = ("open", "held", "partly", "stuck", "extras", "closed")
 
 
 @bp.get("/queue")
 @allow(Permission.QUEUE)
 def index(slug: str) -> str:
-    return render_template("home/index.html")
+    """Show the items of one state, whether people keep up, and the rules."""
+    state = request.args.get("state", "open")
+    if state not in STATES:
+        raise NotFound
+    cursor = request.args.get("cursor")
+    open_count, _waiting, partly, closed = g.db.execute(counts_by_state(g.project)).one()
+    held, holders = g.db.execute(lease_counts(g.project)).one()
+    now_and_then = capacity(g.db, g.project)
+    return render_template(
+        "queue/index.html",
+        state=state,
+        cursor=cursor,
+        page=listing(g.db, g.project, state, cursor),
+        counts={"open": open_count, "held": held, "partly": partly, "closed": closed},
+        holders=holders,
+        stuck=g.db.scalar(stuck_count(g.project)),
+        capacity=capacity_in_words(now_and_then),
+        looked_at=looked_at(now_and_then),
+        rules=_rules(),
+    )
+
+
+def _rules() -> list[tuple[Rule, str, Draws]]:
+    draws = draws_by_rule(g.db, g.project)
+    found = g.db.execute(running_rules(g.project.id))
+    return [(rule, terms_in_words(terms_of(version)), draws.get(rule.id, Draws())) for rule, version in found]
+
+
+# --- Items ------------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/items/<uuid:item_id>")
+@allow(Permission.QUEUE)
+def show_item(slug: str, item_id: UUID) -> str:
+    """Show an item with everything a lead may know about it."""
+    page = item_page(g.db, g.project, _item(item_id), g.user)
+    return render_template(
+        "queue/item.html",
+        page=page,
+        item=page.item,
+        ends=ENDS,
+        age=age,
+        now=clock.now(),
+        limits={"reviews": MAX_REVIEWS_WANTED, "priority": MAX_PRIORITY_DAYS},
+    )
+
+
+@bp.post("/items/<uuid:item_id>/reviews-wanted")
+@allow(Permission.QUEUE)
+def change_reviews_wanted(slug: str, item_id: UUID) -> Response:
+    """Let an item get more reviews or fewer."""
+    wanted = read_whole_number(request.form.get("reviews_wanted", ""), 1, MAX_REVIEWS_WANTED)
+    if wanted is None:
+        return _back_to(
+            item_id, f"Nothing was changed: reviews wanted is a whole number from 1 to {MAX_REVIEWS_WANTED}.", "warn"
+        )
+    items.change_reviews_wanted(g.db, _item(item_id), wanted)
+    return _back_to(item_id, f"It wants {plural(wanted, 'review')} now.")
+
+
+@bp.post("/items/<uuid:item_id>/priority")
+@allow(Permission.QUEUE)
+def change_priority(slug: str, item_id: UUID) -> Response:
+    """Move an item forward or back in the queue."""
+    days = read_whole_number(request.form.get("priority", ""), -MAX_PRIORITY_DAYS, MAX_PRIORITY_DAYS)
+    if days is None:
+        return _back_to(item_id, f"Nothing was changed: priority is a whole number up to {MAX_PRIORITY_DAYS}.", "warn")
+    items.change_priority(g.db, _item(item_id), days)
+    return _back_to(item_id, f"Its priority is {days} now.")
+
+
+@bp.post("/items/<uuid:item_id>/closing")
+@allow(Permission.QUEUE)
+def close_item(slug: str, item_id: UUID) -> Response:
+    """Let an item want no more reviews than it has."""
+    items.close_by_hand(g.db, _item(item_id))
+    return _back_to(item_id, "Closed. It opens again when you ask for more reviews.")
+
+
+@bp.post("/items/<uuid:item_id>/assignments")
+@allow(Permission.QUEUE)
+def assign(slug: str, item_id: UUID) -> Response:
+    """Reserve one of its open slots for a person."""
+    item, person = _item(item_id), _reviewer(request.form.get("reviewer", ""))
+    items.assign(g.db, item, person, by=g.user)
+    return _back_to(item_id, f"Reserved for {person.name}.")
+
+
+@bp.post("/items/<uuid:item_id>/assignments/<uuid:assignment_id>/end")
+@allow(Permission.QUEUE)
+def unassign(slug: str, item_id: UUID, assignment_id: UUID) -> Response:
+    """Let a reservation go."""
+    assignment = g.db.get(Assignment, assignment_id)
+    if assignment is None or assignment.item_id != _item(item_id).id:
+        raise NotFound
+    items.unassign(g.db, assignment)
+    return _back_to(item_id, f"No longer reserved for {assignment.reviewer.name}.")
+
+
+@bp.post("/items/<uuid:item_id>/reviews/<uuid:review_id>/admission")
+@allow(Permission.QUEUE)
+def admit_review(slug: str, item_id: UUID, review_id: UUID) -> Response:
+    """Let an extra review count."""
+    review = review_of(g.db, _item(item_id), review_id)
+    if review is None:
+        raise NotFound
+    admit(g.db, review, by=g.user)
+    return _back_to(item_id, f"The review of {review.reviewer.name} counts now.")
+
+
+def _item(item_id: UUID) -> Item:
+    return items.item_of_project(g.db, item_id, g.project)
+
+
+def _reviewer(typed_id: str) -> User:
+    found = [person for person in g.db.scalars(reviewers(g.project)) if str(person.id) == typed_id]
+    if not found:
+        raise NotAReviewer
+    return found[0]
+
+
+def _back_to(item_id: UUID, said: str, tone: str = "good") -> Response:
+    flash(said, tone)
+    return redirect(url_for("queue.show_item", slug=g.project.slug, item_id=item_id), 303)
+
+
+# --- Rules ------------------------------------------------------------------------------------------------------------
+
+
+@bp.get("/rules/new")
+@allow(Permission.QUEUE)
+def new_rule(slug: str) -> str:
+    """Ask what a new rule should draw."""
+    return _rule_page(RuleForm.empty())
+
+
+@bp.post("/rules")
+@allow(Permission.QUEUE)
+def create_rule(slug: str) -> Response | tuple[str, int]:
+    """Switch on a new rule."""
+    form = RuleForm.read(request.form)
+    terms = form.terms()
+    if terms is not None:
+        try:
+            rule = rules.create_rule(g.db, g.project, form.values["name"], terms, by=g.user)
+        except (NameUnacceptable, RuleNameTaken) as error:
+            form.problems["name"] = error.message
+        else:
+            return _back_to_queue(f"“{rule.name}” is on. It applies to responses that come in from now on.")
+    return _rule_page(form), 422
+
+
+@bp.get("/rules/<uuid:rule_id>")
+@allow(Permission.QUEUE)
+def show_rule(slug: str, rule_id: UUID) -> str:
+    """Show what a rule says, and said."""
+    rule = rules.rule_of_project(g.db, rule_id, g.project)
+    return _rule_page(RuleForm.of(rule.name, terms_of(rules.newest_version(g.db, rule))), rule)
+
+
+@bp.post("/rules/<uuid:rule_id>")
+@allow(Permission.QUEUE)
+def change_rule(slug: str, rule_id: UUID) -> Response | tuple[str, int]:
+    """Let a rule say something else from now on."""
+    rule = rules.rule_of_project(g.db, rule_id, g.project)
+    form = RuleForm.read(request.form)
+    form.values["name"] = rule.name
+    terms = form.terms()
+    if terms is None:
+        return _rule_page(form, rule), 422
+    rules.change_rule(g.db, rule, terms, by=g.user)
+    return _back_to_queue(f"“{rule.name}” says from now on: {terms_in_words(terms)}.")
+
+
+@bp.post("/rules/<uuid:rule_id>/end")
+@allow(Permission.QUEUE)
+def end_rule(slug: str, rule_id: UUID) -> Response:
+    """Switch a rule off."""
+    rule = rules.rule_of_project(g.db, rule_id, g.project)
+    rules.end_rule(g.db, rule, by=g.user)
+    return _back_to_queue(f"“{rule.name}” is off. What it drew stays in the queue.")
+
+
+def _rule_page(form: RuleForm, rule: Rule | None = None) -> str:
+    said = [] if rule is None else [(version, terms_in_words(terms_of(version))) for version in reversed(rule.versions)]
+    return render_template("queue/rule.html", form=form, rule=rule, versions=said, whom=WHOM)
+
+
+def _back_to_queue(said: str) -> Response:
+    flash(said)
+    return redirect(url_for("queue.index", slug=g.project.slug) + "#rules", 303)

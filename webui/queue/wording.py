@@ -1,0 +1,123 @@
+"""What leads read about the queue, in whole sentences."""
+
+from datetime import datetime
+
+from hitl.queue.capacity import Capacity
+from hitl.queue.models import Item
+from hitl.queue.queries import SlotCounts
+from hitl.queue.reasons import share_in_words
+from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+ENDS = {
+    "completed": "reviewed it",
+    "given_back": "gave it back",
+    "expired": "ran out of time",
+    "skipped": "skipped it",
+    None: "is at it",
+}
+
+
+def age(since: datetime, now: datetime) -> str:
+    """Return how long something has waited, in its largest unit.
+
+    >>> age(datetime(2026, 5, 26, 9), datetime(2026, 5, 26, 11, 40))
+    '2 h'
+    """
+    seconds = max(0, (now - since).total_seconds())
+    if seconds < MINUTE:
+        return "a moment"
+    if seconds < HOUR:
+        return f"{seconds // MINUTE:.0f} min"
+    if seconds < 2 * DAY:
+        return f"{seconds // HOUR:.0f} h"
+    return f"{seconds // DAY:,.0f} days"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its word.
+
+    >>> plural(1, "review"), plural(1200, "review")
+    ('1 review', '1,200 reviews')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def slots_in_words(item: Item, counts: SlotCounts) -> str:
+    """Return where an item's reviews stand: "1 of 2 done, 1 held"."""
+    parts = [f"{counts.counted} of {item.reviews_wanted} done"]
+    for count, word in ((counts.running, "held"), (counts.reserved, "reserved"), (item.open_slots, "open")):
+        if count:
+            parts.append(f"{count} {word}")
+    return ", ".join(parts)
+
+
+def fits_in_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+    """Return which responses a rule fits, for people who may know the models."""
+    if isinstance(condition, ModelCondition):
+        return f"responses of {condition.name}" + (f", version {condition.version}" if condition.version else "")
+    if isinstance(condition, FeedbackCondition):
+        kind = f" “{condition.feedback_kind}”" if condition.feedback_kind else ""
+        if condition.negative_only:
+            return f"responses that end users complained about{f' by{kind}' if kind else ''}"
+        value = "" if condition.value is None else f" of {_value_in_words(condition.value)}"
+        return f"responses with feedback{kind}{value}"
+    return "all responses"
+
+
+def _value_in_words(value: bool | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"“{value}”" if isinstance(value, str) else f"{value:g}"
+
+
+def terms_in_words(terms: Terms) -> str:
+    """Return what a rule says: "5 in 100 of all responses, 2 reviews each, as if 1 day older"."""
+    whom = fits_in_words(terms.condition)
+    if terms.rate < 1:
+        whom = f"{share_in_words(terms.rate)} of {whom}"
+    reviews = plural(terms.reviews_wanted, "review")
+    return f"{whom[0].upper()}{whom[1:]}, {reviews} each{_priority_in_words(terms.priority)}"
+
+
+def _priority_in_words(priority: int) -> str:
+    if priority == 0:
+        return ""
+    return f", as if {plural(abs(priority), 'day')} {'older' if priority > 0 else 'younger'}"
+
+
+def capacity_in_words(capacity: Capacity) -> tuple[str, str]:
+    """Return whether reviewers keep up: the fact, and what it comes to."""
+    wanted, made, missing = capacity.wanted_per_day, capacity.made_per_day, capacity.missing
+    fact = (
+        f"{_per_day(wanted)} {_reviews(wanted)} wanted in a day, {_per_day(made)} {'is' if made == 1 else 'are'} made."
+    )
+    growth = wanted - made
+    if missing == 0:
+        return fact, "Nothing is left over."
+    backlog = f"At this pace the backlog of {missing:,}"
+    if round(growth) > 0:
+        return fact, f"{backlog} grows by {_per_day(growth)} a day and reaches {missing + 7 * growth:,.0f} in a week."
+    if round(growth) < 0:
+        days = max(1, round(missing / -growth))
+        return fact, f"{backlog} is done in {plural(days, 'day')}."
+    return fact, f"{backlog} stays as it is."
+
+
+def _per_day(number: float) -> str:
+    return f"{number:,.0f}" if number == 0 or number >= 1 else "fewer than one"
+
+
+def _reviews(number: float) -> str:
+    return "review is" if 0 < number <= 1 else "reviews are"
+
+
+def looked_at(capacity: Capacity) -> str:
+    """Return which days figures are about."""
+    return "today" if capacity.days == 1 else f"last {capacity.days} days"
+
+
+def role_in_words(role: str) -> str:
+    """Return a role with its article."""
+    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"
