@@ -50,6 +50,7 @@ from hitl.datasets.rows import (
     scratch_schema,
 )
 from hitl.datasets.selection import SPLITS, Kind, Selection, Split
+from hitl.datasets.sides import Side
 from hitl.datasets.splits import Groups
 from hitl.datasets.storage import Storage
 from hitl.datasets.versions import is_dataset_name
@@ -349,10 +350,10 @@ def _evidence_of(found: Found, as_text: bool = False) -> list[Any]:
     return list(map(str, identifiers)) if as_text else identifiers
 
 
-def _sides(found: Found) -> dict[str, Any]:
+def _sides(found: Found) -> dict[str, Side]:
     if isinstance(found, Pair):
-        return {"chosen": found.chosen.message, "rejected": found.rejected.message}
-    return {"completion": found.output.message}
+        return {"chosen": found.chosen, "rejected": found.rejected}
+    return {"completion": found.output}
 
 
 # --- second pass: the splits, and the files as they stay

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from hitl.core.canonical import canonical_json
 from hitl.datasets.selection import SPLITS, Split
+from hitl.datasets.sides import Side
 
 ROWS_PER_GROUP = 2_000
 
@@ -76,11 +77,13 @@ class Content:
     hash_in_split: dict[Split, bytes]
 
     @classmethod
-    def of(cls, prompt: list[Any], tools: list[Any] | None, sides: dict[str, Any]) -> "Content":
+    def of(cls, prompt: list[Any], tools: list[Any] | None, sides: dict[str, Side]) -> "Content":
         """Return the content of a row. Keys keep the order of their capture: templates render tools in it."""
-        values = {"prompt": prompt, "tools": tools or None, **sides}
-        spelled = {name: canonical_json(value) for name, value in values.items()}
+        asked = {"prompt": prompt, "tools": tools or None}
+        values = {**asked, **{name: side.message for name, side in sides.items()}}
         columns = {name: None if value is None else orjson.dumps(value).decode() for name, value in values.items()}
+        spelled = {name: canonical_json(value) for name, value in asked.items()}
+        spelled.update((name, side.spelled) for name, side in sides.items())
         in_split = {split: _digest({**spelled, "split": f'"{split}"'.encode()}) for split in SPLITS}
         return cls(columns, _digest(spelled).hex(), in_split)
 

@@ -1,10 +1,11 @@
 """One side of a judgement: an answer, and when two answers are the same."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from hitl.core.canonical import content_hash
+from hitl.core.canonical import canonical_json, content_hash
 from hitl.review import corrections
 
 Message = dict[str, Any]
@@ -15,14 +16,16 @@ class Side:
     """An answer. Two sides with the same `folded` hash are the same answer, whoever wrote them."""
 
     message: Message
-    exact: str  # hash of the message as it is
+    spelled: bytes  # the message's canonical JSON
+    exact: str  # its hash
     folded: str  # hash of what a reader takes from it: NFC, white space folded, reasoning left out
     response_id: UUID | None  # none: a person wrote it
 
     @classmethod
     def of(cls, message: Message, response_id: UUID | None = None) -> "Side":
         """Return the side that this message is."""
-        return cls(message, content_hash(message), content_hash(essence(message)), response_id)
+        spelled = canonical_json(message)
+        return cls(message, spelled, sha256(spelled).hexdigest(), content_hash(essence(message)), response_id)
 
     @property
     def is_empty(self) -> bool:
