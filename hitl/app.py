@@ -1,9 +1,10 @@
 """Puts the product together: the only file that knows every part."""
 
 import importlib
+from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from importlib.metadata import version as version_of
+from typing import Any
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask_openapi3 import Info, OpenAPI
@@ -188,9 +189,16 @@ def _answer_health(app: Flask) -> None:
 
 def _let_everybody_see_static_files(app: Flask) -> None:
     """Styles, scripts and icons tell nothing about anybody, and the sign-in page needs them."""
-    for endpoint, send_file in app.view_functions.items():
-        if _is_static_file(endpoint):
-            app.view_functions[endpoint] = access.allow(access.PUBLIC)(partial(send_file))
+    for endpoint in filter(_is_static_file, app.view_functions):
+        app.view_functions[endpoint] = _public_file(app.view_functions[endpoint])
+
+
+def _public_file(send_file: Callable[..., Any]) -> Callable[..., Any]:
+    @access.allow(access.PUBLIC)
+    def static_file(**values: Any) -> Any:
+        return send_file(**values)
+
+    return static_file
 
 
 def _is_static_file(endpoint: str | None) -> bool:

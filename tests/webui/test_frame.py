@@ -33,6 +33,14 @@ class TestFrame:
         assert "Of somebody else" not in page
 
 
+    def test_it_gives_its_styles_and_scripts_to_everybody(self, client):
+        page = client.get("/api/docs").text
+        files = set(re.findall(r'(?:href|src)="(/static/[^"#]+)', page))
+
+        assert len(files) > 5
+        assert {client.get(file).status_code for file in files} == {200}
+
+
 class TestErrorPage:
     def test_it_is_the_same_for_a_project_of_others_and_for_none(self, sign_in):
         stranger = factories.Membership().user
