@@ -32,6 +32,7 @@ from hitl.queue.models import Assignment, Item, ItemTarget, Lease
 from hitl.queue.queries import (
     SlotCounts,
     items_of_project,
+    running_leases,
     running_rules,
     slot_counts,
     standing_assignments,
@@ -47,6 +48,7 @@ from hitl.queue.schemas import (
     ItemPath,
     ItemQuery,
     ItemWithAssignments,
+    LeaseList,
     LeaseOut,
     LeasePath,
     NewRule,
@@ -77,6 +79,14 @@ def claim_lease(path: ProjectPath) -> HttpResponse:
     """
     lease = leases.claim(g.db, g.project, g.user)
     return no_content() if lease is None else answer(_shown(lease), 201)
+
+
+@bp.get("/projects/<slug>/leases", responses={200: LeaseList})
+@allow(Permission.REVIEW)
+def list_my_leases(path: ProjectPath) -> HttpResponse:
+    """List what you hold, oldest first: where to go on after a claim whose answer was lost."""
+    mine = g.db.scalars(running_leases(g.user, g.project))
+    return answer({"leases": [_shown(lease) for lease in mine]})
 
 
 @bp.get("/leases/<uuid:lease_id>", responses={200: LeaseOut})

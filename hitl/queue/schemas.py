@@ -73,6 +73,12 @@ class LeaseOut(ApiModel):
     targets: list[TargetOut]
 
 
+class LeaseList(ApiModel):
+    """What you hold; at most three."""
+
+    leases: list[LeaseOut]
+
+
 class SkipBody(ApiModel):
     """Why you leave an item to others."""
 

@@ -56,6 +56,13 @@ class TestLeases:
         assert (again.status_code, again.json) == (201, first.json)
         assert len(committed.scalars(select(Lease)).all()) == 1
 
+    def test_they_are_listed_while_they_run(self, here, reviewer, item):
+        lease = reviewer.post(f"{here}/leases").json
+
+        assert reviewer.get(f"{here}/leases").json == {"leases": [lease]}
+        reviewer.delete(f"/api/v1/leases/{lease['id']}")
+        assert reviewer.get(f"{here}/leases").json == {"leases": []}
+
     def test_a_skip_keeps_its_reason(self, here, reviewer, item, committed):
         lease = reviewer.post(f"{here}/leases").json["id"]
 
