@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from hitl.accounts.models import Membership, Project, User
 from hitl.accounts.permissions import ROLES, Permission
+from hitl.core.ids import first_id_at
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease, Rule, RuleVersion, Selection
 
 # Completed and skipped bar a person from an item; given back and expired do not.
@@ -89,6 +91,12 @@ def waiting_count(reviewer: User, project: Project) -> Select[int]:
     """How many items wait for a person, counted up to WAITING_COUNT_LIMIT."""
     limited = items_waiting_for(reviewer, project).limit(WAITING_COUNT_LIMIT).subquery()
     return select(func.count()).select_from(limited)
+
+
+def items_added_since(project: Project, moment: datetime) -> Select[int]:
+    """How many items came into a project since a moment."""
+    since = and_(Item.project_id == project.id, Item.id >= first_id_at(moment))
+    return select(func.count()).select_from(Item).where(since)
 
 
 def counts_by_state(project: Project) -> Select[int, int, int, int]:

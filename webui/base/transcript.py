@@ -121,7 +121,7 @@ def transcript(
 
     messages: the input in OpenAI's chat shape; a message may carry `at`, a time, which is then shown.
     output: the assistant message under review.
-    feedback: what end users said about it: `kind`, `value`, `comment`.
+    feedback: what end users said: `kind`, `value`, `comment`; `about` is "conversation" where it is not the response.
     context: retrieved passages, `{"title", "text", "source"}` each.
     later: what came after the response, if it is known.
     """
@@ -141,6 +141,8 @@ def feedback_note(feedback: Mapping[str, Any]) -> str:
     """
     kind, value = str(feedback.get("kind") or "feedback"), feedback.get("value")
     who = "The user" if feedback.get("source", "end_user") == "end_user" else f"“{feedback['source']}”"
+    if feedback.get("about") == "conversation":
+        who = f"About the whole conversation, {who[0].lower()}{who[1:]}"
     if kind == "thumbs":
         is_up = value in (True, 1, "up", "yes", "true")
         sentence = f"{who} gave a thumbs {'up' if is_up else 'down'}"

@@ -10,6 +10,9 @@
     if (request.status >= 400 && request.getResponseHeader("HX-Retarget")) {
       event.detail.shouldSwap = true;
       event.detail.isError = false;
+    } else if (request.status >= 400 && request.getResponseHeader("Content-Type")?.startsWith("application/json")) {
+      event.detail.shouldSwap = false; // a sentence, not a form with its problems named
+      event.detail.isError = true;
     }
   });
 

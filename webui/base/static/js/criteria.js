@@ -12,10 +12,12 @@ customElements.define("criteria-keys", class extends HTMLElement {
     this.addEventListener("focusin", (event) => this.makeCurrent(event.target.closest("[data-criterion]")));
     this.addEventListener("click", (event) => this.makeCurrent(event.target.closest("[data-criterion]")));
     this.addEventListener("change", (event) => this.say(event.target));
-    const start = this.querySelector("[data-criterion].has-problem") ?? this.criteria[0];
+    const problem = this.querySelector("[data-criterion].has-problem");
+    const start = problem ?? this.criteria[0];
     this.makeCurrent(start);
-    // Swapped in: htmx would put the focus back where it was in the item before this one.
-    if (document.readyState === "complete") setTimeout(() => this.goTo(start));
+    // Swapped in: htmx would put the focus back where it was in the item before this one. On a phone a new item is
+    // read from its top, so only a problem is scrolled to.
+    if (document.readyState === "complete") setTimeout(() => (problem ? this.goTo(problem) : start?.focus({ preventScroll: true })));
   }
 
   disconnectedCallback() {

@@ -1,6 +1,6 @@
 /* Menus close on Esc and on a click elsewhere; dialogs open and close; toasts go when dismissed.
 
-   <button data-opens="dialog-id">   opens a <dialog> over the page
+   <button data-opens="dialog-id">   opens a <dialog> over the page; a link does so instead of leading away
    <button data-closes>              closes the dialog it is in
    <button data-dismiss>             removes the toast or notice it is in */
 "use strict";
@@ -10,7 +10,11 @@ document.addEventListener("click", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   }
   const opener = event.target.closest("[data-opens]");
-  if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  const dialog = opener && document.getElementById(opener.dataset.opens);
+  if (dialog && !(event.ctrlKey || event.metaKey || event.shiftKey)) {
+    event.preventDefault();
+    dialog.showModal();
+  }
   event.target.closest("[data-closes]")?.closest("dialog")?.close();
   event.target.closest("[data-dismiss]")?.closest(".toast, .notice")?.remove();
   if (event.target instanceof HTMLDialogElement && isOutside(event.target, event)) event.target.close();

@@ -1,0 +1,285 @@
+"""What the review pages show of an item and of a review.
+
+Reviewers judge blind. So templates never get a response, an item or a rule; they get the values built here, field by
+field. Whatever is not copied here stays hidden: model, version, prompt, ids and metadata of the client, parameters,
+tokens, cost, latency, trace, rule names.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from hitl.accounts.models import Project, User
+from hitl.accounts.projects import settings_of
+from hitl.capture.models import Feedback, Response
+from hitl.core import clock
+from hitl.core.errors import NotFound
+from hitl.queue.models import Item, ItemTarget, Lease
+from hitl.queue.queries import WAITING_COUNT_LIMIT, items_added_since, waiting_count
+from hitl.queue.reasons import why_here
+from hitl.review.answers import CANNOT_JUDGE, Answers
+from hitl.review.corrections import text_of
+from hitl.review.drafts import draft_of
+from hitl.review.models import Draft, Review, Revision
+from hitl.review.queries import WITH_MARKS, last_submitted, review_count_since
+from hitl.review.rubrics import Choice, Corrected, Criterion, Rubric, Tags, Text, rubric_of
+from hitl.review.submission import reviewed_response
+from webui.base.transcript import Transcript, transcript
+from webui.review.forms import form_fields
+
+SHOWN_OF_PASSAGE = ("title", "text", "content", "source")
+PACE_WINDOW = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What stands in the form."""
+
+    answers: Mapping[str, Any] = field(default_factory=dict)  # by criterion; a correction as its words
+    comment: str = ""
+    problems: Mapping[str, str] = field(default_factory=dict)  # by criterion, or "comment"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged, and what is asked about it."""
+
+    transcript: Transcript
+    criteria: list[dict[str, Any]]
+    original: str  # the words that a correction starts from
+
+    def stray_problems(self, problems: Mapping[str, str]) -> dict[str, str]:
+        """Return the problems that belong to no field of the form."""
+        fields = {criterion["name"] for criterion in self.criteria} | {"comment"}
+        return {name: problem for name, problem in problems.items() if name not in fields}
+
+
+@dataclass(frozen=True)
+class Work:
+    """How the day goes, for the bar above the work."""
+
+    done_today: int
+    waiting: int
+    can_undo: bool
+
+    @property
+    def waiting_in_words(self) -> str:
+        return f"{self.waiting:,}{'+' if self.waiting >= WAITING_COUNT_LIMIT else ''}"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A lease, as its holder sees it."""
+
+    lease_id: UUID
+    ends_at: datetime
+    is_over: bool
+    lease_seconds: int
+    why_here: str
+    draft_number: int
+    draft_saved_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Said:
+    """One revision in a few words."""
+
+    number: int
+    submitted_at: datetime
+    answers: tuple[str, ...]  # such as "Helpful 2"
+    comment: str
+    corrected: str  # the words of the correction, if there is one
+    seconds_on_display: float | None
+
+
+@dataclass(frozen=True)
+class OwnReview:
+    """A review, as its author sees it."""
+
+    review_id: UUID
+    about: str  # the words of the response
+    standing: str
+    said: Said  # newest
+    earlier: tuple[Said, ...]  # newest of them first
+
+
+def subject_of(db: Session, item: Item) -> Subject:
+    """Return what is judged. Raises NotFound for an item that is not about one response."""
+    response = _response_of(db, item)
+    return Subject(
+        transcript=_transcript(db, response),
+        criteria=rubric_of(db, item).as_json(),
+        original=text_of(response.output),
+    )
+
+
+def work_of(db: Session, reviewer: User, project: Project) -> Work:
+    """Return how a person's day goes in a project."""
+    return Work(
+        done_today=done_today(db, reviewer, project),
+        waiting=db.scalar(waiting_count(reviewer, project)) or 0,
+        can_undo=db.scalar(last_submitted(reviewer, project)) is not None,
+    )
+
+
+def done_today(db: Session, reviewer: User, project: Project) -> int:
+    """Return how many reviews a person has submitted since midnight, UTC."""
+    midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    return db.scalar(review_count_since(reviewer, project, midnight)) or 0
+
+
+def new_items_an_hour(db: Session, project: Project) -> int:
+    """Return how many items came in an hour, over the last day; 0 when there were fewer than one."""
+    count = db.scalar(items_added_since(project, clock.now() - PACE_WINDOW)) or 0
+    return round(count / (PACE_WINDOW / timedelta(hours=1)))
+
+
+def hold_of(db: Session, lease: Lease, project: Project) -> Hold:
+    """Return a lease as its holder sees it."""
+    draft = draft_of(db, lease.item, lease.reviewer)
+    return Hold(
+        lease_id=lease.id,
+        ends_at=lease.expires_at,
+        is_over=is_over(lease),
+        lease_seconds=settings_of(project).lease_minutes * 60,
+        why_here="; ".join(why_here(db, lease.item)),
+        draft_number=draft.number if draft else 0,
+        draft_saved_at=draft.updated_at if draft else None,
+    )
+
+
+def is_over(lease: Lease) -> bool:
+    """Return whether a lease's time is over, swept or not."""
+    return lease.ended_as is not None or lease.expires_at <= clock.now()
+
+
+def filled_by_draft(draft: Draft | None) -> Filled:
+    """Return the form as it was left."""
+    return Filled() if draft is None else filled_by(draft.answers)
+
+
+def filled_by(answers: Mapping[str, Any], problems: Mapping[str, str] | None = None) -> Filled:
+    """Return the form with answers that may not be complete or even right: people get back what they typed."""
+    shown = {name: _as_typed(value) for name, value in answers.items() if name != "comment"}
+    return Filled(shown, str(answers.get("comment") or ""), problems or {})
+
+
+def filled_by_revision(db: Session, revision: Revision, item: Item) -> Filled:
+    """Return the form as it was submitted."""
+    said = Answers.of(revision, rubric_of(db, item))
+    return filled_by({**said.values, "comment": said.comment})
+
+
+def fields_of_draft(db: Session, item: Item, answers: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the form's fields as a draft fills them."""
+    filled = filled_by(answers)
+    original = text_of(_response_of(db, item).output)
+    return form_fields(rubric_of(db, item), filled.answers, filled.comment, original)
+
+
+def reviews_by(reviewer: User, project: Project) -> Select[Review]:
+    """A person's reviews in a project, those that are open again among them, with all that a list shows."""
+    return (
+        select(Review)
+        .where(Review.reviewer_id == reviewer.id, Review.project_id == project.id)
+        .options(
+            joinedload(Review.item).selectinload(Item.targets).joinedload(ItemTarget.response),
+            selectinload(Review.revisions).options(*WITH_MARKS),
+        )
+    )
+
+
+def own_review(db: Session, review: Review) -> OwnReview:
+    """Return a review as its author sees it."""
+    rubric = rubric_of(db, review.item)
+    newest, *earlier = [said(revision, rubric) for revision in reversed(review.revisions)]
+    response = reviewed_response(db, review.item)
+    about = text_of(response.output) if response else ""
+    return OwnReview(review.id, about, review.standing, newest, tuple(earlier))
+
+
+def said(revision: Revision, rubric: Rubric) -> Said:
+    """Return a revision in a few words."""
+    answers = Answers.of(revision, rubric)
+    corrected = next((answers.values.get(c.name) for c in rubric.criteria if isinstance(c, Corrected)), None)
+    return Said(
+        number=revision.number,
+        submitted_at=revision.submitted_at,
+        answers=tuple(_in_short(c, answers.values[c.name]) for c in rubric.criteria if c.name in answers.values),
+        comment=answers.comment or "",
+        corrected=text_of(corrected) if corrected else "",
+        seconds_on_display=revision.seconds_on_display,
+    )
+
+
+def _response_of(db: Session, item: Item) -> Response:
+    response = reviewed_response(db, item)
+    if response is None:
+        raise NotFound
+    return response
+
+
+def _in_short(criterion: Criterion, value: Any) -> str:
+    if value == CANNOT_JUDGE:
+        return f"{criterion.label}: cannot judge"
+    match criterion:
+        case Choice() | Tags():
+            labels = {option.value: option.label for option in criterion.options}
+            return f"{criterion.label}: {', '.join(labels[one] for one in _listed(value))}"
+        case Corrected():
+            return "Corrected"
+        case Text():
+            return f"{criterion.label}: “{value}”"
+        case _:
+            return f"{criterion.label} {value}"
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _as_typed(value: Any) -> Any:
+    """A correction that came as a whole message is shown as its words."""
+    return text_of(value) if isinstance(value, dict) else value
+
+
+def _transcript(db: Session, response: Response) -> Transcript:
+    return transcript(
+        [_without_the_speakers_name(message) for message in response.input["messages"]],
+        _without_the_speakers_name(response.output),
+        feedback=_what_the_end_user_said(db, response),
+        context=[_shown_of_passage(passage) for passage in response.context],
+    )
+
+
+def _without_the_speakers_name(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Programs write there which model answered."""
+    if message.get("role") != "assistant":
+        return dict(message)
+    return {key: value for key, value in message.items() if key != "name"}
+
+
+def _shown_of_passage(passage: Any) -> Any:
+    if not isinstance(passage, Mapping):
+        return passage
+    return {key: passage[key] for key in SHOWN_OF_PASSAGE if key in passage}
+
+
+def _what_the_end_user_said(db: Session, response: Response) -> Iterable[dict[str, Any]]:
+    """End users alone: other sources are programs, whose names may tell which model answered."""
+    about_response = Feedback.response_id == response.id
+    about_conversation = Feedback.conversation_id == response.conversation_id
+    found = db.scalars(
+        select(Feedback)
+        .where(about_response | about_conversation if response.conversation_id else about_response)
+        .where(Feedback.source == "end_user")
+        .order_by(Feedback.response_id.is_(None), Feedback.id)
+    )
+    for feedback in found:
+        about = "response" if feedback.response_id else "conversation"
+        yield {"kind": feedback.kind, "value": feedback.value, "comment": feedback.comment, "about": about}
