@@ -1,7 +1,10 @@
+import contextlib
 import gzip
 import io
 import json
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,12 +14,16 @@ import pytest
 from sqlalchemy import func, select
 
 from hitl.accounts.models import Project
+from hitl.accounts.projects import create_project
 from hitl.capture import files
 from hitl.capture.errors import CaptureStopped, FileUnreadable
 from hitl.capture.files import RejectedLines, Tally, capture_lines, open_source
 from hitl.capture.models import Response
+from hitl.core import schema
 from hitl.core.database import Database
+from hitl.core.instance import open_instance
 from hitl.core.secrets import keys_of
+from hitl.core.settings import Settings
 from tests.hitl.capture.rows import response_row
 
 
@@ -173,22 +180,26 @@ class TestCommand:
         assert told in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_an_interrupt_says_how_far_it_came(self, installed, jsonl):
-        path = jsonl(*(response_row(f"r-{n}", said="word " * 200) for n in range(30_000)))
+    def test_an_interrupt_says_how_far_it_came(self, installed, tmp_path):
+        running = installed("capture", "-", "--project", "desk", wait=False)
+        for n in range(files.ROWS_A_BATCH):
+            running.stdin.write(orjson.dumps(response_row(f"r-{n}")).decode() + "\n")
+        running.stdin.flush()
+        while responses_in(tmp_path / "hitl.sqlite3") < files.ROWS_A_BATCH:
+            time.sleep(0.05)
 
-        running = installed("capture", str(path), "--project", "desk", wait=False)
-        time.sleep(4)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGINT)  # while it waits for more lines
         _out, told = running.communicate(timeout=30)
 
         assert running.returncode == 130
-        assert "Stopped at line" in told
+        # A batch is counted just after it is in, so that one moment may tell of the batch before.
+        assert "Stopped at line 500. 500 captured" in told or "Stopped at line 0. 0 captured" in told
         assert "Run the same command again" in told
 
     @pytest.fixture
-    def installed(self, tmp_path, monkeypatch):
+    def installed(self, tmp_path, new_installation):
         """The command line on a database file of its own."""
-        monkeypatch.chdir(tmp_path)
+        shutil.copytree(new_installation, tmp_path, dirs_exist_ok=True)
         environment = {"HITL_DATABASE_URL": f"sqlite:///{tmp_path}/hitl.sqlite3", "PATH": "/usr/bin:/bin"}
 
         def run(*arguments, wait=True):
@@ -197,6 +208,7 @@ class TestCommand:
                 command,
                 cwd=tmp_path,
                 env={**environment, "PYTHONPATH": ":".join(sys.path)},
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -206,10 +218,24 @@ class TestCommand:
             out, err = running.communicate(timeout=60)
             return subprocess.CompletedProcess(command, running.returncode, out, err)
 
-        assert run("db", "upgrade").returncode == 0
-        made = run("project", "create", "desk", "--name", "Desk")
-        assert made.returncode == 0, made.stderr
         return run
+
+
+def responses_in(path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT count(*) FROM responses").fetchone()[0]
+
+
+@pytest.fixture(scope="module")
+def new_installation(tmp_path_factory):
+    """A folder with a database that has one project, and the secret beside it."""
+    folder = tmp_path_factory.mktemp("installation")
+    instance = open_instance(Settings(database_url=f"sqlite:///{folder}/hitl.sqlite3"))
+    schema.upgrade(instance.database)
+    with instance.database.writing() as db:
+        create_project(db, "desk", "Desk")
+    instance.database.close()
+    return folder
 
 
 class StoredIn:
@@ -222,7 +248,6 @@ class StoredIn:
             db.add(project)
             db.flush()
             self.project_id, self.keys = project.id, keys_of(db)
-        self._url = database.engine.url
 
     def lock(self) -> None:
         """Let every new connection fail, as when the server is gone."""
