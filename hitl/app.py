@@ -180,12 +180,6 @@ def _answer_health(app: Flask) -> None:
         schema.ensure_current(instance.database)
         return http.answer({"status": "ready"})
 
-    @app.get("/api/openapi.json")
-    @access.allow(access.PUBLIC)
-    def openapi_document() -> Response:
-        """The API's description."""
-        return http.answer(app.api_doc)  # type: ignore[attr-defined]
-
 
 def _let_everybody_see_static_files(app: Flask) -> None:
     """Styles, scripts and icons tell nothing about anybody, and the sign-in page needs them."""

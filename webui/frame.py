@@ -21,7 +21,6 @@ PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
     ("Review", "review.next_item", "review", Permission.REVIEW),
     ("Queue", "queue.index", "queue", Permission.QUEUE),
     ("Datasets", "datasets.index", "dataset", Permission.DATA),
-    ("Datasets", "datasets.index", "dataset", Permission.DATA),
 )
 
 

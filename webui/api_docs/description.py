@@ -37,6 +37,8 @@ class Operation:
     subject: str
     summary: str
     says: str
+    scopes: tuple[str, ...]  # a key with one of these may ask; with none, any key may
+    is_public: bool
     parameters: tuple[Field, ...]
     body: Field | None
     answers: tuple[Answer, ...]
@@ -77,6 +79,8 @@ def _operation(method: str, path: str, told: dict[str, Any]) -> Operation:
         subject=(told.get("tags") or [path.removeprefix("/api/v1/").split("/")[-1]])[0],
         summary=told.get("summary", ""),
         says=told.get("description", ""),
+        scopes=tuple(scope for way in told.get("security", ()) for scope in way.get("key", ())),
+        is_public=not told.get("security"),
         parameters=tuple(
             _field(p["name"], p.get("schema", {}), is_required=p.get("required", False), says=p.get("description"))
             for p in told.get("parameters", [])

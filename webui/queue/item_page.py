@@ -37,7 +37,7 @@ class ItemPage:
     item: Item
     transcripts: list[Transcript]
     counts: SlotCounts
-    reasons: list[str]
+    lead: str  # why it is here, as a sentence
     selections: list[Selection]
     chance: float | None
     leases: list[Lease]
@@ -57,7 +57,7 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
         item=item,
         transcripts=[_transcript(db, response) for response in responses],
         counts=slot_counts(db, [item.id]).get(item.id, SlotCounts()),
-        reasons=why_here(db, item),
+        lead=_sentence(why_here(db, item)),
         selections=selections,
         chance=inclusion_probability(selection.rate for selection in selections) if selections else None,
         leases=leases,
@@ -66,6 +66,11 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
         reviews=_reviews(db, item),
         is_blind=_is_blind(item, leases, reader),
     )
+
+
+def _sentence(reasons: list[str]) -> str:
+    said = "; ".join(reasons)
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def _is_blind(item: Item, leases: list[Lease], reader: User) -> bool:

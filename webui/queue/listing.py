@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from hitl.accounts.models import Project
 from hitl.capture.models import Response
 from hitl.core import clock, cursors
-from hitl.queue.models import Assignment, Item, ItemTarget, Lease, Selection
+from hitl.queue.models import Assignment, Item, ItemTarget, Lease, RuleVersion, Selection
 from hitl.queue.queries import SlotCounts, items_of_project, open_items, slot_counts, stuck_items
 from hitl.queue.reasons import why_here
 from hitl.queue.rules import inclusion_probability
@@ -90,14 +90,14 @@ def _after(db: Session, project: Project, cursor: str) -> object:
 def _rows(db: Session, items: Sequence[Item]) -> list[Row]:
     ids = [item.id for item in items]
     counts, reserved, now = slot_counts(db, ids), _reserved_for(db, ids), clock.now()
-    chances = _chances(db, items)
+    selections = _selections(db, items)
     return [
         Row(
             item=item,
             said=said_by(item),
             asked=asked_of(item),
-            reasons=why_here(db, item),
-            chance=chances.get(item.id),
+            reasons=_reasons(db, item, selections[item.id]),
+            chance=_chance(item, selections[item.id]),
             slots=slots_in_words(item, counts.get(item.id, SlotCounts())),
             waited=_waited(item, now),
             reserved_for=reserved[item.id],
@@ -123,14 +123,29 @@ def _reserved_for(db: Session, item_ids: Sequence[UUID]) -> dict[UUID, list[str]
     return names
 
 
-def _chances(db: Session, items: Sequence[Item]) -> dict[UUID, float]:
-    """Return by item how likely its response was to be drawn; items picked by hand were not drawn at all."""
-    item_of = {target.response_id: item.id for item in items if item.added_by_id is None for target in item.targets}
-    rates = defaultdict(list)
-    eligible = select(Selection.response_id, Selection.rate).where(Selection.response_id.in_(item_of))
-    for response_id, rate in db.execute(eligible):
-        rates[item_of[response_id]].append(rate)
-    return {item_id: inclusion_probability(found) for item_id, found in rates.items()}
+def _selections(db: Session, items: Sequence[Item]) -> dict[UUID, list[Selection]]:
+    """Return by item the rules that its response was eligible for. Comparisons are left out: see `_reasons`."""
+    item_of = {target.response_id: item.id for item in items if item.kind == "response" for target in item.targets}
+    found = defaultdict(list)
+    with_rule = joinedload(Selection.rule_version).joinedload(RuleVersion.rule)
+    eligible = select(Selection).where(Selection.response_id.in_(item_of)).options(with_rule)
+    for selection in db.scalars(eligible.order_by(Selection.at, Selection.id)):
+        found[item_of[selection.response_id]].append(selection)
+    return found
+
+
+def _reasons(db: Session, item: Item, selections: Sequence[Selection]) -> list[str]:
+    """Name the rules that drew it; of a comparison, whose models must not be told apart, say it without names."""
+    if item.kind != "response":
+        return why_here(db, item)
+    by_hand = ["Picked by hand"] if item.added_by_id is not None else []
+    return by_hand + [selection.rule_version.rule.name for selection in selections if selection.is_drawn]
+
+
+def _chance(item: Item, selections: Sequence[Selection]) -> float | None:
+    if item.added_by_id is not None or not selections:
+        return None
+    return inclusion_probability(selection.rate for selection in selections)
 
 
 def said_by(item: Item) -> str:

@@ -16,6 +16,7 @@ from hitl.queue.capacity import Draws, capacity, draws_by_rule
 from hitl.queue.errors import NotAReviewer, RuleNameTaken
 from hitl.queue.models import Assignment, Item, Rule
 from hitl.queue.queries import counts_by_state, lease_counts, reviewers, running_rules, stuck_count
+from hitl.queue.reasons import share_in_words
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
 from hitl.review.submission import admit
 from webui.queue.forms import WHOM, RuleForm, read_whole_number
@@ -23,12 +24,22 @@ from webui.queue.item_page import item_page, review_of
 from webui.queue.listing import listing
 from webui.queue.wording import ENDS, age, capacity_in_words, looked_at, plural, terms_in_words
 
-bp = Blueprint("queue", __name__, url_prefix="/projects/<slug>", template_folder="templates")
+bp = Blueprint(
+    "queue",
+    __name__,
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/static/queue",
+)
+# No prefix of the blueprint: its static files belong to no project.
+PROJECT = "/projects/<slug>"
+ITEM = f"{PROJECT}/items/<uuid:item_id>"
+RULE = f"{PROJECT}/rules/<uuid:rule_id>"
 
 STATES = ("open", "held", "partly", "stuck", "extras", "closed")
 
 
-@bp.get("/queue")
+@bp.get(f"{PROJECT}/queue")
 @allow(Permission.QUEUE)
 def index(slug: str) -> str:
     """Show the items of one state, whether people keep up, and the rules."""
@@ -62,7 +73,7 @@ def _rules() -> list[tuple[Rule, str, Draws]]:
 # --- Items ------------------------------------------------------------------------------------------------------------
 
 
-@bp.get("/items/<uuid:item_id>")
+@bp.get(ITEM)
 @allow(Permission.QUEUE)
 def show_item(slug: str, item_id: UUID) -> str:
     """Show an item with everything a lead may know about it."""
@@ -72,13 +83,14 @@ def show_item(slug: str, item_id: UUID) -> str:
         page=page,
         item=page.item,
         ends=ENDS,
+        share_in_words=share_in_words,
         age=age,
         now=clock.now(),
         limits={"reviews": MAX_REVIEWS_WANTED, "priority": MAX_PRIORITY_DAYS},
     )
 
 
-@bp.post("/items/<uuid:item_id>/reviews-wanted")
+@bp.post(f"{ITEM}/reviews-wanted")
 @allow(Permission.QUEUE)
 def change_reviews_wanted(slug: str, item_id: UUID) -> Response:
     """Let an item get more reviews or fewer."""
@@ -91,7 +103,7 @@ def change_reviews_wanted(slug: str, item_id: UUID) -> Response:
     return _back_to(item_id, f"It wants {plural(wanted, 'review')} now.")
 
 
-@bp.post("/items/<uuid:item_id>/priority")
+@bp.post(f"{ITEM}/priority")
 @allow(Permission.QUEUE)
 def change_priority(slug: str, item_id: UUID) -> Response:
     """Move an item forward or back in the queue."""
@@ -102,7 +114,7 @@ def change_priority(slug: str, item_id: UUID) -> Response:
     return _back_to(item_id, f"Its priority is {days} now.")
 
 
-@bp.post("/items/<uuid:item_id>/closing")
+@bp.post(f"{ITEM}/closing")
 @allow(Permission.QUEUE)
 def close_item(slug: str, item_id: UUID) -> Response:
     """Let an item want no more reviews than it has."""
@@ -110,7 +122,7 @@ def close_item(slug: str, item_id: UUID) -> Response:
     return _back_to(item_id, "Closed. It opens again when you ask for more reviews.")
 
 
-@bp.post("/items/<uuid:item_id>/assignments")
+@bp.post(f"{ITEM}/assignments")
 @allow(Permission.QUEUE)
 def assign(slug: str, item_id: UUID) -> Response:
     """Reserve one of its open slots for a person."""
@@ -119,7 +131,7 @@ def assign(slug: str, item_id: UUID) -> Response:
     return _back_to(item_id, f"Reserved for {person.name}.")
 
 
-@bp.post("/items/<uuid:item_id>/assignments/<uuid:assignment_id>/end")
+@bp.post(f"{ITEM}/assignments/<uuid:assignment_id>/end")
 @allow(Permission.QUEUE)
 def unassign(slug: str, item_id: UUID, assignment_id: UUID) -> Response:
     """Let a reservation go."""
@@ -130,7 +142,7 @@ def unassign(slug: str, item_id: UUID, assignment_id: UUID) -> Response:
     return _back_to(item_id, f"No longer reserved for {assignment.reviewer.name}.")
 
 
-@bp.post("/items/<uuid:item_id>/reviews/<uuid:review_id>/admission")
+@bp.post(f"{ITEM}/reviews/<uuid:review_id>/admission")
 @allow(Permission.QUEUE)
 def admit_review(slug: str, item_id: UUID, review_id: UUID) -> Response:
     """Let an extra review count."""
@@ -160,14 +172,14 @@ def _back_to(item_id: UUID, said: str, tone: str = "good") -> Response:
 # --- Rules ------------------------------------------------------------------------------------------------------------
 
 
-@bp.get("/rules/new")
+@bp.get(f"{PROJECT}/rules/new")
 @allow(Permission.QUEUE)
 def new_rule(slug: str) -> str:
     """Ask what a new rule should draw."""
     return _rule_page(RuleForm.empty())
 
 
-@bp.post("/rules")
+@bp.post(f"{PROJECT}/rules")
 @allow(Permission.QUEUE)
 def create_rule(slug: str) -> Response | tuple[str, int]:
     """Switch on a new rule."""
@@ -183,7 +195,7 @@ def create_rule(slug: str) -> Response | tuple[str, int]:
     return _rule_page(form), 422
 
 
-@bp.get("/rules/<uuid:rule_id>")
+@bp.get(RULE)
 @allow(Permission.QUEUE)
 def show_rule(slug: str, rule_id: UUID) -> str:
     """Show what a rule says, and said."""
@@ -191,7 +203,7 @@ def show_rule(slug: str, rule_id: UUID) -> str:
     return _rule_page(RuleForm.of(rule.name, terms_of(rules.newest_version(g.db, rule))), rule)
 
 
-@bp.post("/rules/<uuid:rule_id>")
+@bp.post(RULE)
 @allow(Permission.QUEUE)
 def change_rule(slug: str, rule_id: UUID) -> Response | tuple[str, int]:
     """Let a rule say something else from now on."""
@@ -205,7 +217,7 @@ def change_rule(slug: str, rule_id: UUID) -> Response | tuple[str, int]:
     return _back_to_queue(f"“{rule.name}” says from now on: {terms_in_words(terms)}.")
 
 
-@bp.post("/rules/<uuid:rule_id>/end")
+@bp.post(f"{RULE}/end")
 @allow(Permission.QUEUE)
 def end_rule(slug: str, rule_id: UUID) -> Response:
     """Switch a rule off."""

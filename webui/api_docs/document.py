@@ -1,0 +1,81 @@
+"""The OpenAPI document: what flask-openapi3 reads off the routes, and what it cannot see: scopes and common refusals."""
+
+import re
+from copy import deepcopy
+from typing import Any
+
+from flask import Flask, current_app
+from werkzeug.routing import Rule
+
+from hitl.accounts.access import PUBLIC, Access, Door, declared_access
+from hitl.accounts.permissions import SCOPES
+from hitl.core import errors
+
+JsonObject = dict[str, Any]
+
+ENVELOPE = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
+SERVICE = {"name": "Service", "description": "Whether it runs, and what it offers"}
+
+
+def openapi_document() -> JsonObject:
+    """Return the current application's document; made once, at the first call."""
+    if "openapi_document" not in current_app.extensions:
+        current_app.extensions["openapi_document"] = _document(current_app)
+    document: JsonObject = current_app.extensions["openapi_document"]
+    return document
+
+
+def _document(app: Flask) -> JsonObject:
+    document: JsonObject = deepcopy(app.api_doc)  # type: ignore[attr-defined]
+    document.setdefault("tags", []).append(SERVICE)
+    for rule in app.url_map.iter_rules():
+        item = document["paths"].get(_as_written(rule), {})
+        needed = declared_access(app.view_functions[rule.endpoint])
+        for method in rule.methods or ():
+            if needed is not None and method.lower() in item:
+                _complete(item[method.lower()], needed)
+    return document
+
+
+def _as_written(rule: Rule) -> str:
+    """Return a route's path as OpenAPI writes it: `/leases/{lease_id}`."""
+    return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", rule.rule)
+
+
+def _complete(operation: JsonObject, needed: Access) -> None:
+    if needed.door is PUBLIC:
+        operation["tags"] = [SERVICE["name"]]
+    operation["security"] = _security(needed)
+    if "description" in operation:
+        operation["description"] = operation["description"].replace("<br/>", "\n").strip()
+    answers = operation["responses"]
+    answers.pop("422", None)  # put there whether or not there is anything to refuse, and as a list
+    for refusal in _refusals(operation, needed):
+        answers[str(refusal.status)] = {"description": refusal().message, "content": ENVELOPE}
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _security(needed: Access) -> list[JsonObject]:
+    """Say which scope a key needs: one of those listed is enough."""
+    if needed.door is PUBLIC:
+        return []
+    if needed.door is Door.SIGNED_IN:
+        return [{"key": []}]
+    return [{"key": [scope]} for scope, permissions in SCOPES.items() if permissions & needed.permissions]
+
+
+def _refusals(operation: JsonObject, needed: Access) -> list[type[errors.AppError]]:
+    """Return the refusals that any operation of this kind may answer with."""
+    if needed.door is PUBLIC:
+        return []
+    found: list[type[errors.AppError]] = [errors.Unauthenticated, errors.Unavailable]
+    if needed.permissions:
+        found.append(errors.Forbidden)
+    where = {parameter["in"] for parameter in operation.get("parameters", ())}
+    if "path" in where:
+        found.append(errors.NotFound)
+    if "requestBody" in operation:
+        found += [errors.TooLarge, errors.UnsupportedMedia]
+    if "requestBody" in operation or "query" in where:
+        found.append(errors.Invalid)
+    return found
