@@ -116,6 +116,13 @@ class Exporter(ABC, Generic[E]):
                 export.add(example)
             return export.finish(source or {})
 
+    def rehearse(self, examples: Iterable[E]) -> Exported:
+        """Say what `write` would write and refuse of these examples, without any file. Raises WrongKind."""
+        rehearsal = _Export(self, Path(), Path())
+        for example in examples:
+            rehearsal.try_out(example)
+        return rehearsal.exported
+
 
 class _Export(Generic[E]):
     """One run of an exporter: the files it has open and what it has seen so far."""
@@ -144,6 +151,15 @@ class _Export(Generic[E]):
             return
         with reporting(self.out / self.file_name(example.split)):
             self.file(example.split).add(row)
+
+    def try_out(self, example: E) -> None:
+        self.ensure_kind(example)
+        try:
+            self.checked_row(example)
+        except RowRefused as why:
+            self.exported.refuse(example, why)
+        else:
+            self.exported.counts[example.split] = self.exported.counts.get(example.split, 0) + 1
 
     def ensure_kind(self, example: E) -> None:
         wanted = {self.exported.kind} if self.exported.kind else self.exporter.kind

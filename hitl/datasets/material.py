@@ -1,4 +1,4 @@
-"""What counted reviews have taught so far: what the next version could be made of, counted without freezing anything."""
+"""What counted reviews have taught so far, and so what the next version could be made of."""
 
 from collections import Counter
 from collections.abc import Iterable

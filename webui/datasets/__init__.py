@@ -1,0 +1,1 @@
+"""Pages of datasets: freeze versions, read their rows with where they come from, download them."""

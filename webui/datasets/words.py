@@ -1,0 +1,102 @@
+"""What the pages of datasets call things: the short names of the program in plain English."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+KINDS = {"preference": "preference pairs", "demonstration": "demonstrations"}
+ROWS = {"preference": "Pairs", "demonstration": "Demonstrations"}
+SIDES = {"chosen": "Chosen", "rejected": "Rejected", "completion": "Answer"}
+
+ORIGINS = {
+    "correction": "Correction",
+    "ranking": "Ranking",
+    "scale": "Rating on one scale",
+    "approval": "Approved as it was",
+}
+ORIGINS_IN_PLURAL = {
+    "correction": "Corrections",
+    "ranking": "Rankings",
+    "scale": "Ratings on one scale",
+    "approval": "Answers approved as they were",
+}
+
+POLICIES = {
+    "majority": "More than half of the reviewers agree",
+    "unanimous": "All reviewers agree",
+    "each": "Each reviewer's choice makes a row",
+}
+
+LEFT_OUT = {
+    "may_not_train": "may not be trained on",
+    "may_train_unknown": "nobody said whether they may train",
+    "equal_sides": "both answers are the same",
+    "empty_side": "an answer is empty",
+    "roles_out_of_order": "the roles of the messages are out of order",
+    "both_bad": "both answers were found bad",
+    "tie": "a tie",
+    "no_majority": "no majority of reviewers",
+    "not_unanimous": "reviewers did not all agree",
+    "low_agreement": "too little agreement",
+}
+
+JUDGED = {
+    "correction": "corrected it",
+    "approval": "approved it as it was",
+    "ranking": "ranked the two answers",
+    "scale": "rated the two answers",
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format as a person chooses it."""
+
+    label: str
+    use: str
+
+
+FORMATS = {
+    "trl-preference": Format("TRL, preference (DPO)", "TRL's trainers for DPO, rewards, KTO, ORPO and CPO."),
+    "trl-prompt-completion": Format("TRL, prompt and completion (SFT)", "TRL's trainer for supervised fine-tuning."),
+    "jsonl": Format("JSONL", "All that is known of each row, one JSON object a line."),
+    "parquet": Format("Parquet", "The same in columns; messages are JSON text."),
+}
+
+
+def format_named(name: str) -> Format:
+    """Return what a format is called; of one that nobody has described yet, its own name."""
+    return FORMATS.get(name, Format(name, ""))
+
+
+def in_words(names: dict[str, str], key: str) -> str:
+    """Return the plain name of a key; of one that nobody has named yet, the key without its underscores."""
+    return names.get(key, key.replace("_", " "))
+
+
+def day(at: datetime | str | None) -> str:
+    """Return a date, as in "25 May 2026"."""
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{at.day} {at:%B %Y}" if at else "unknown"
+
+
+def day_and_time(at: datetime | str | None) -> str:
+    """Return a date with its time of day, as in "25 May 2026, 09:14 UTC"."""
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return f"{day(at)}, {at:%H:%M} UTC" if at else "unknown"
+
+
+def span(start: datetime | str | None, end: datetime | str | None) -> str:
+    """Return the days from one time to another, as in "1 April 2026 to 24 May 2026"."""
+    return day(start) if day(start) == day(end) else f"{day(start)} to {day(end)}"
+
+
+def in_a_hundred(chance: float) -> str:
+    """Return a chance as people say it, as in "1.2 in 100"."""
+    if chance >= 1:
+        return "certainty"
+    return f"a chance of {chance * 100:.3g} in 100"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, as in "1 row" or "1,200 rows"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
