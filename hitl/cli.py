@@ -55,6 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> Any:
+    from hitl.core.logs import configure_logs
+
+    configure_logs("text")  # a command that serves or works puts the setting's style in its place
     try:
         return cli.main(arguments, prog_name="hitl", standalone_mode=False) or 0
     except click.UsageError as error:

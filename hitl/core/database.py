@@ -116,6 +116,7 @@ class Database:
         arguments: dict[str, Any] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),
             "json_deserializer": _read_json,
+            "hide_parameters": True,  # errors are logged, and parameters hold what people wrote
         }
         if self.is_sqlite:
             arguments["connect_args"] = {"factory": _one_writer_at_a_time(), "timeout": 5.0}

@@ -136,6 +136,7 @@ def open_transactions(app: Flask, database: Database) -> None:
             request.get_data(
                 cache=True, parse_form_data=request.mimetype.startswith(("application/x-www", "multipart/"))
             )
+        _refuse_nul()
         g.db = database.session(readonly=request.method in READING_METHODS)
 
     @app.after_request  # registered first, so it runs last
@@ -154,6 +155,15 @@ def open_transactions(app: Flask, database: Database) -> None:
         db: Session | None = g.pop("db", None)
         if db is not None:
             db.close()
+
+
+def _refuse_nul() -> None:
+    """PostgreSQL cannot store or compare a text with NUL; the JSON bodies are read more strictly by their routes."""
+    for name, value in (*request.args.items(multi=True), *request.form.items(multi=True)):
+        if "\0" in name or "\0" in value:
+            raise errors.Invalid(
+                "A text cannot contain the character NUL.", param=f"/{_escape(name)}".replace("\0", "")
+            )
 
 
 def answer_repeats(owner_id: UUID) -> Response | None:

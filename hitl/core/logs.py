@@ -25,7 +25,10 @@ def configure_logs(style: Literal["text", "json"]) -> None:
         hide_secrets,
     ]
     render: Any = (
-        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        # Plain tracebacks: the pretty ones print local variables, which hold what people wrote.
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[*shared, render],
