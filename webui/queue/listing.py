@@ -18,7 +18,7 @@ from hitl.queue.reasons import why_here
 from hitl.queue.rules import inclusion_probability
 from hitl.review.corrections import text_of
 from hitl.review.models import Review
-from webui.queue.wording import age, slots_in_words
+from webui.queue.wording import age, taken_in_words
 
 PAGE_ITEMS = 25
 
@@ -32,7 +32,8 @@ class Row:
     asked: str  # what it answers
     reasons: list[str]
     chance: float | None  # how likely it was to be drawn; none where chance had no part in it
-    slots: str
+    counts: SlotCounts
+    taken: str  # by whom it is held or reserved, if at all
     waited: str
     reserved_for: list[str]
 
@@ -89,7 +90,8 @@ def _after(db: Session, project: Project, cursor: str) -> object:
 
 def _rows(db: Session, items: Sequence[Item]) -> list[Row]:
     ids = [item.id for item in items]
-    counts, reserved, now = slot_counts(db, ids), _reserved_for(db, ids), clock.now()
+    counts = defaultdict(SlotCounts, slot_counts(db, ids))
+    reserved, now = _reserved_for(db, ids), clock.now()
     selections = _selections(db, items)
     return [
         Row(
@@ -98,7 +100,8 @@ def _rows(db: Session, items: Sequence[Item]) -> list[Row]:
             asked=asked_of(item),
             reasons=_reasons(db, item, selections[item.id]),
             chance=_chance(item, selections[item.id]),
-            slots=slots_in_words(item, counts.get(item.id, SlotCounts())),
+            counts=counts[item.id],
+            taken=taken_in_words(counts[item.id]),
             waited=_waited(item, now),
             reserved_for=reserved[item.id],
         )

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from hitl.queue.capacity import Capacity
-from hitl.queue.models import Item
 from hitl.queue.queries import SlotCounts
 from hitl.queue.reasons import share_in_words
 from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms
@@ -44,12 +43,9 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def slots_in_words(item: Item, counts: SlotCounts) -> str:
-    """Return where an item's reviews stand: "1 of 2 done, 1 held"."""
-    parts = [f"{counts.counted} of {item.reviews_wanted} done"]
-    for count, word in ((counts.running, "held"), (counts.reserved, "reserved"), (item.open_slots, "open")):
-        if count:
-            parts.append(f"{count} {word}")
+def taken_in_words(counts: SlotCounts) -> str:
+    """Return who is at it: "1 held, 1 reserved"; nothing if nobody is."""
+    parts = [f"{count} {word}" for count, word in ((counts.running, "held"), (counts.reserved, "reserved")) if count]
     return ", ".join(parts)
 
 
