@@ -51,6 +51,7 @@ class TestDenyByDefault:
         signed_in = {way.address for way in doors(app) if way.access.door is SIGNED_IN}
         assert signed_in == OPEN_TO_ALL_WHO_ARE_SIGNED_IN
 
+    @pytest.mark.timeout(400)
     def test_everybody_gets_as_far_as_the_table_says(self, walk, app):
         walk.everybody_tries(doors(app))
         assert walk.problems == []
