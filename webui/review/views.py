@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, request, url_for
-from sqlalchemy import select
 
 from hitl.accounts.access import allow
 from hitl.accounts.permissions import Permission
@@ -52,7 +51,7 @@ Answered = str | Response
 @bp.get("/projects/<slug>/review")
 @allow(Permission.REVIEW)
 def next_item(slug: str) -> Answered:
-    """Show what I hold; else open the next item, or say that nothing waits. Also asked again and again by the latter."""
+    """Show what I hold; else open the next item, or say that nothing waits, on a page that asks here again."""
     held = _held_lease()
     if held is not None:
         return _to_lease(held)
@@ -126,7 +125,7 @@ def skip(slug: str, lease_id: UUID) -> Answered:
     try:
         reason = forms.skip_reason(request)
     except forms.NoReason as refused:
-        return _why_skip(lease, refused.message), refused.status, {"HX-Retarget": "#skip-problem"}
+        return _why_skip(lease, refused.message), refused.status, {"HX-Retarget": "#skip-refusal"}
     skip_item(g.db, lease, reason)
     return _go_on("Skipped. It will not come back to you.")
 

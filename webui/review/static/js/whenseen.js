@@ -1,5 +1,5 @@
-/* <when-seen data-every="seconds">: tells by the event `seen` that somebody has this page before them: at once, as soon
-   as a tab in the background is opened, and, with data-every, again and again while it stays in view.
+/* <when-seen data-every="seconds" data-at-once>: tells by the event `seen` that somebody has this page before them:
+   again and again while it stays in view, as soon as its tab comes to the front, and with data-at-once without waiting.
 
    What opens the next item waits for it, so that no item is held by a tab that nobody looks at. Parts marked
    data-scripted are true only with this script, so they are shown by it. */
@@ -10,8 +10,8 @@ customElements.define("when-seen", class extends HTMLElement {
     for (const part of this.querySelectorAll("[data-scripted]")) part.hidden = false;
     this.listeners = new AbortController();
     document.addEventListener("visibilitychange", () => this.look(), { signal: this.listeners.signal });
-    if (this.dataset.every) this.timer = setInterval(() => this.look(), Number(this.dataset.every) * 1000);
-    else this.onceHtmxIsThere(() => this.look());
+    this.timer = setInterval(() => this.look(), Number(this.dataset.every) * 1000);
+    if ("atOnce" in this.dataset) this.onceHtmxIsThere(() => this.look());
   }
 
   onceHtmxIsThere(act) {
