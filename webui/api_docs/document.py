@@ -47,12 +47,17 @@ def _complete(operation: JsonObject, needed: Access) -> None:
         operation["tags"] = [SERVICE["name"]]
     operation["security"] = _security(needed)
     if "description" in operation:
-        operation["description"] = operation["description"].replace("<br/>", "\n").strip()
+        operation["description"] = _unwrapped(operation["description"].replace("<br/>", "\n"))
     answers = operation["responses"]
     answers.pop("422", None)  # put there whether or not there is anything to refuse, and as a list
     for refusal in _refusals(operation, needed):
         answers[str(refusal.status)] = {"description": refusal().message, "content": ENVELOPE}
     operation["responses"] = dict(sorted(answers.items()))
+
+
+def _unwrapped(docstring: str) -> str:
+    """Return paragraphs without the line ends that only the source's width put there."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in docstring.strip().split("\n\n"))
 
 
 def _security(needed: Access) -> list[JsonObject]:
