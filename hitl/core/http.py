@@ -201,7 +201,7 @@ def say_errors(app: Flask, error_page: ErrorPage) -> None:
     @app.errorhandler(AppError)
     def refused(error: AppError) -> Response:
         if error.status >= 500:
-            log.error("request_failed", code=error.code, path=request.path)
+            log.error("request_failed", code=error.code, route=str(request.url_rule))
         return say(error)
 
     @app.errorhandler(DBAPIError)
@@ -232,7 +232,7 @@ def _as_app_error(error: BaseException) -> AppError:
         return errors.Unavailable()
     if isinstance(error, HTTPException) and not isinstance(error, InternalServerError):
         return _http_refusal(error)
-    log.error("unexpected_error", path=request.path, exc_info=error)
+    log.error("unexpected_error", route=str(request.url_rule), exc_info=error)
     return UnexpectedError()
 
 
