@@ -1,4 +1,4 @@
-"""The OpenAPI document: what flask-openapi3 reads off the routes, and what it cannot see: scopes and common refusals."""
+"""The OpenAPI document: what the framework reads off the routes, and what it cannot see: scopes, common refusals."""
 
 import re
 from copy import deepcopy
