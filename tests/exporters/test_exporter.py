@@ -62,6 +62,15 @@ class TestExporter:
         assert manifest["refused"]["by_code"] == {"empty_answer": 1, "empty_prompt": 1}
         assert manifest["refused"]["rows"][0]["reason"] == "the chosen message is empty"
 
+    def test_a_rehearsal_says_the_same_without_writing(self, out):
+        rows = [PAIR, pair(id="bad", chosen=assistant("")), pair(id="worse", prompt=[])]
+
+        rehearsed = exporter("trl-preference").rehearse(rows)
+
+        assert not out.exists()
+        written = exporter("trl-preference").write(rows, out)
+        assert (rehearsed.counts, rehearsed.refused) == (written.counts, written.refused)
+
     def test_it_counts_all_refused_rows_but_lists_only_so_many(self, out):
         rows = (pair(prompt=[]) if n else PAIR for n in range(REFUSALS_LISTED + 6))
 

@@ -167,7 +167,9 @@ def download(slug: str, name: str, number: int, format: str) -> Response:
     storage = storage_of(g.db)
     g.db.commit()  # nothing was written; the long part must not hold the database's snapshot
     archive = open_archive(storage, version, format)
-    response = send_file(archive.file, mimetype="application/zip", as_attachment=True, download_name=archive.name)
+    response = send_file(
+        archive.file, mimetype="application/zip", as_attachment=True, download_name=archive.name, conditional=False
+    )
     response.content_length = archive.bytes
     response.headers["Cache-Control"] = "no-store"
     return response
