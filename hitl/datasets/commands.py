@@ -21,7 +21,6 @@ from hitl.core import schema
 from hitl.core.instance import Instance, open_instance
 from hitl.core.jobs import Job, Worker
 from hitl.core.logs import configure_logs
-from hitl.datasets import jobs as _jobs  # noqa: F401  registers the freeze, which runs in this process
 from hitl.datasets.errors import FreezeFailed
 from hitl.datasets.export import export_version
 from hitl.datasets.freeze import start_freeze

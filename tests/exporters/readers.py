@@ -17,7 +17,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def tokenizer():
+def tokenizer(texts=("the user and the assistant call a tool",), vocabulary=300):
+    """A tokenizer that learns its words from `texts`; with the smallest vocabulary nearly every byte is a token."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -25,12 +26,12 @@ def tokenizer():
     bytes_only.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_only.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=300,
+        vocab_size=vocabulary,
         special_tokens=["<|pad|>", "<|im_start|>", "<|im_end|>"],
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    bytes_only.train_from_iterator(["the user and the assistant call a tool"], trainer)
+    bytes_only.train_from_iterator(texts, trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=bytes_only,
         pad_token="<|pad|>",
@@ -41,11 +42,11 @@ def tokenizer():
     return fast
 
 
-def tiny_model(folder: Path) -> str:
+def tiny_model(folder: Path, words=None) -> str:
     """The path of a Llama of two small layers; DPOTrainer loads it a second time as the reference."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    words = tokenizer()
+    words = words or tokenizer()
     config = LlamaConfig(
         vocab_size=len(words),
         hidden_size=32,
