@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Table, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Table, Uuid, and_, bindparam, exists, func, insert, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
@@ -21,7 +21,7 @@ from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
 from hitl.queue.errors import LeaseEnded, NoMember, TooManyLeases
 from hitl.queue.models import Assignment, Item, Lease
-from hitl.queue.queries import BARRING_ENDS, items_waiting_for
+from hitl.queue.queries import BARRING_ENDS, is_of_project, items_open_to, items_reserved_for
 from hitl.queue.slots import (
     end_assignment,
     free_slot,
@@ -108,7 +108,7 @@ _TAKE_RESERVED = (
             _mine.c.reviewer_id == bindparam("reviewer"),
             _mine.c.ended_at.is_(None),
             _mine.c.is_reserving,
-            _next.c.project_id == bindparam("project"),
+            is_of_project(_next.c.project_id, bindparam("project", type_=Uuid)),
         )
         .order_by(_next.c.sort_key, _next.c.id)
         .limit(1)
@@ -128,7 +128,7 @@ _TAKE_OPEN = (
         == select(_next.c.id)
         .where(
             _next.c.project_id == bindparam("project"),
-            _next.c.open_slots > 0,
+            _next.c.open_slots > literal_column("0"),  # not bound: only so does the partial index serve
             ~exists().where(
                 _leases.c.item_id == _next.c.id,
                 _leases.c.reviewer_id == bindparam("reviewer"),
@@ -180,7 +180,11 @@ def _try_to_take_slot(db: Session, project: Project, reviewer: User) -> _TakenSl
 
 
 def _something_waits(db: Session, project: Project, reviewer: User) -> bool:
-    return db.scalar(items_waiting_for(reviewer, project).limit(1)) is not None
+    """Whether there is anything for them, locked by others or not."""
+    return any(
+        db.scalar(waiting.limit(1)) is not None
+        for waiting in (items_reserved_for(reviewer, project), items_open_to(reviewer, project))
+    )
 
 
 def _forget(db: Session, entity: type[Item] | type[Assignment], identifier: UUID) -> None:

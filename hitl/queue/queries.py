@@ -3,10 +3,23 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Exists, Select, and_, exists, func, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Exists,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from hitl.accounts.models import Membership, Project, User
@@ -19,6 +32,10 @@ BARRING_ENDS = ("completed", "skipped")
 REVIEWING_ROLES = tuple(role for role, permissions in ROLES.items() if Permission.REVIEW in permissions)
 # Counting goes this far and no further: beyond it, "1,000 or more" says the same at a fixed price.
 WAITING_COUNT_LIMIT = 1000
+# Said with the number itself: a bound value would hide from SQLite that the index of open items serves.
+HAS_OPEN_SLOT: ColumnElement[bool] = Item.open_slots > literal_column("0")
+# Said with its end, though an ended assignment reserves nothing: the indices are of those that stand.
+IS_RESERVING: ColumnElement[bool] = and_(Assignment.ended_at.is_(None), Assignment.is_reserving)
 
 IdColumn: TypeAlias = InstrumentedAttribute[UUID]
 
@@ -60,7 +77,7 @@ def slot_counts(db: Session, item_ids: Collection[UUID]) -> dict[UUID, SlotCount
         literal(0).label("reserved"),
     ).where(Lease.item_id.in_(item_ids), Lease.holds_slot)
     kept = select(Assignment.item_id, literal(0), literal(0), func.count()).where(
-        Assignment.item_id.in_(item_ids), Assignment.is_reserving
+        Assignment.item_id.in_(item_ids), IS_RESERVING
     )
     both = union_all(held.group_by(Lease.item_id), kept.group_by(Assignment.item_id)).subquery()
     sums = select(
@@ -78,19 +95,31 @@ def items_of_responses(response_ids: Collection[UUID]) -> Select[UUID | None, It
     )
 
 
-def items_waiting_for(reviewer: User, project: Project) -> Select[UUID]:
-    """Ids of the items that a person may still take: reserved for them, or open and new to them."""
-    may_take = and_(Item.open_slots > 0, ~has_dealt_with(Item.id, reviewer.id), ~has_assignment(Item.id, reviewer.id))
-    reserved = exists().where(
-        Assignment.item_id == Item.id, Assignment.reviewer_id == reviewer.id, Assignment.is_reserving
+def items_open_to(reviewer: User, project: Project) -> Select[UUID]:
+    """Ids of the items that have an open slot and that a person has not dealt with, in the order of the queue."""
+    is_new = and_(~has_dealt_with(Item.id, reviewer.id), ~has_assignment(Item.id, reviewer.id))
+    is_open_to_them = and_(Item.project_id == project.id, HAS_OPEN_SLOT, is_new)
+    return select(Item.id).where(is_open_to_them).order_by(Item.sort_key, Item.id)
+
+
+def items_reserved_for(reviewer: User, project: Project) -> Select[UUID]:
+    """Ids of the items that keep a slot for a person."""
+    mine = and_(Assignment.reviewer_id == reviewer.id, IS_RESERVING)
+    return (
+        select(Assignment.item_id)
+        .join(Item, Item.id == Assignment.item_id)
+        .where(mine, is_of_project(Item.project_id, project.id))
     )
-    return select(Item.id).where(Item.project_id == project.id, Item.closed_at.is_(None), or_(may_take, reserved))
 
 
 def waiting_count(reviewer: User, project: Project) -> Select[int]:
-    """How many items wait for a person, counted up to WAITING_COUNT_LIMIT."""
-    limited = items_waiting_for(reviewer, project).limit(WAITING_COUNT_LIMIT).subquery()
-    return select(func.count()).select_from(limited)
+    """How many items a person may still take: what is reserved for them, and what is open up to WAITING_COUNT_LIMIT."""
+    open_to_them = items_open_to(reviewer, project).limit(WAITING_COUNT_LIMIT).subquery()
+    reserved = items_reserved_for(reviewer, project).subquery()
+    return select(
+        select(func.count()).select_from(open_to_them).scalar_subquery()
+        + select(func.count()).select_from(reserved).scalar_subquery()
+    )
 
 
 def items_added_since(project: Project, moment: datetime) -> Select[int]:
@@ -105,7 +134,7 @@ def counts_by_state(project: Project) -> Select[int, int, int, int]:
     is_partly_done = exists().where(Lease.item_id == Item.id, Lease.ended_as == "completed", Lease.holds_slot)
     return select(
         func.count().filter(is_open),
-        func.count().filter(is_open, Item.open_slots > 0),
+        func.count().filter(is_open, HAS_OPEN_SLOT),
         func.count().filter(is_open, is_partly_done),
         func.count().filter(~is_open),
     ).where(Item.project_id == project.id)
@@ -134,12 +163,12 @@ def _is_open_to_nobody(project: Project) -> ColumnElement[bool]:
         .where(*_may_review(project.id))
         .where(~has_dealt_with(Item.id, Membership.user_id), ~has_assignment(Item.id, Membership.user_id))
     )
-    return and_(Item.open_slots > 0, ~somebody)
+    return and_(HAS_OPEN_SLOT, ~somebody)
 
 
 def _is_reserved_in_vain() -> ColumnElement[bool]:
     still_there = exists().where(*_may_review(Item.project_id), Membership.user_id == Assignment.reviewer_id)
-    return exists().where(Assignment.item_id == Item.id, Assignment.is_reserving, ~still_there)
+    return exists().where(Assignment.item_id == Item.id, IS_RESERVING, ~still_there)
 
 
 def _may_review(project_id: UUID | IdColumn) -> tuple[ColumnElement[bool], ...]:
@@ -172,6 +201,15 @@ def has_assignment(item_id: IdColumn, reviewer_id: UUID | IdColumn) -> Exists:
     return exists().where(
         assignment.item_id == item_id, assignment.reviewer_id == reviewer_id, assignment.ended_at.is_(None)
     )
+
+
+def is_of_project(project_id: Any, wanted: Any) -> ColumnElement[bool]:
+    """Whether an item found by its id is of a project, said so that no index over projects is used for it.
+
+    SQLite would rather read all items of the project than the few that are assigned to a person.
+    """
+    is_theirs: ColumnElement[bool] = case((project_id == wanted, 1)) == 1
+    return is_theirs
 
 
 def leases_of(item: Item) -> Select[Lease]:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from hitl.accounts.models import Membership
 from hitl.core import clock
 from hitl.queue.models import Assignment, Item, Lease
+from hitl.queue.queries import IS_RESERVING
 
 
 def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
@@ -89,7 +90,7 @@ def _has_slots_left(db: Session, item: Item) -> bool:
     if item.open_slots > 0:
         return True
     held = exists().where(Lease.item_id == item.id, Lease.ended_as.is_(None), Lease.holds_slot)
-    reserved = exists().where(Assignment.item_id == item.id, Assignment.is_reserving)
+    reserved = exists().where(Assignment.item_id == item.id, IS_RESERVING)
     return bool(db.scalar(select(or_(held, reserved))))
 
 

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pytest
@@ -130,6 +131,21 @@ class TestClaim:
         leases.give_back(db, leases.claim(db, project, ann))
 
         assert leases.claim(db, project, ann).item_id == item.id
+
+    @pytest.mark.parametrize(
+        ("statement", "index"),
+        [(leases._TAKE_OPEN, "ix_items_open"), (leases._TAKE_RESERVED, "ix_assignments_reviewer_id")],
+    )
+    def test_it_walks_along_its_indices_whatever_the_size_of_the_queue(self, db, database, statement, index):
+        if not database.is_sqlite:  # PostgreSQL plans by what is in the tables, and these are empty
+            return
+        compiled = str(statement.compile(db.connection()))
+        sql = re.sub(r"__\[POSTCOMPILE_\w+\]", "'completed', 'skipped'", compiled)
+        plan = db.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("",) * sql.count("?")).all()
+
+        steps = [step.detail for step in plan]
+        assert any(index in step for step in steps)
+        assert not any("SCAN" in step and "SUBQUERY" not in step for step in steps)
 
     def test_it_is_for_members_only(self, db, project, add):
         add()
