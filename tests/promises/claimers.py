@@ -1,12 +1,14 @@
 """Many reviewers and hasty leads at one database: threads in processes, of which one is killed every second or so.
 
 Run as a process: `python -m tests.promises.claimers '{"url": …}'`. Prints each error that nobody expects (refusals are
-expected), and at the end how many were killed. Time goes faster here: leases of 15 minutes expire within two seconds.
+expected). When its standard input ends, it kills all that are left and prints how many it had killed before. Time goes
+faster here: leases of 15 minutes expire within two seconds.
 """
 
 import json
 import os
 import random
+import select
 import signal
 import sys
 import threading
@@ -16,11 +18,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select
+import sqlalchemy as sa
 
+from hitl.accounts.events import UserDeactivated
 from hitl.accounts.models import AuditEntry, Project, User
 from hitl.app import import_parts
-from hitl.core import clock
+from hitl.core import clock, events
 from hitl.core.database import Database
 from hitl.core.errors import AppError
 from hitl.queue import leases
@@ -40,7 +43,6 @@ class Shift:
     reviewer_ids: list[str]
     processes: int
     since: float
-    seconds: float
     seconds_between_kills: float
     seed: int
 
@@ -108,25 +110,25 @@ class Reviewer:
 
 
 class Lead:
-    """Reserves, lets reservations go, changes how many reviews are wanted, closes."""
+    """Reserves, lets reservations go, changes how many reviews are wanted, closes, sends people away and back."""
 
     def __init__(self, database, project_id, reviewer_ids, chance):
         self.database, self.project_id, self.reviewer_ids, self.chance = database, project_id, reviewer_ids, chance
         with database.reading() as db:
-            self.item_ids = db.scalars(select(Item.id).where(Item.project_id == project_id)).all()
+            self.item_ids = db.scalars(sa.select(Item.id).where(Item.project_id == project_id)).all()
 
     def act(self):
         time.sleep(0.01)
+        ways = {self.assign: 10, self.unassign: 4, self.change: 6, self.close: 1, self.send_away: 2, self.sweep: 2}
         with self.database.writing() as db:
             item = db.get_one(Item, self.chance.choice(self.item_ids))
-            how = self.chance.choices([self.assign, self.unassign, self.change, self.close], [10, 4, 6, 1])[0]
-            how(db, item)
+            self.chance.choices(list(ways), list(ways.values()))[0](db, item)
 
     def assign(self, db, item):
         assign(db, item, db.get_one(User, self.chance.choice(self.reviewer_ids)), by=None)
 
     def unassign(self, db, item):
-        for assignment in db.scalars(select(Assignment).where(Assignment.item_id == item.id)):
+        for assignment in db.scalars(sa.select(Assignment).where(Assignment.item_id == item.id)):
             unassign(db, assignment)
 
     def change(self, db, item):
@@ -134,6 +136,18 @@ class Lead:
 
     def close(self, db, item):
         close_by_hand(db, item)
+
+    def send_away(self, db, _item):
+        person = db.get_one(User, self.chance.choice(self.reviewer_ids))
+        if person.deactivated_at is None:
+            person.deactivated_at = clock.now()
+            db.flush()
+            events.publish(db, UserDeactivated(person.id))
+        else:
+            person.deactivated_at = None
+
+    def sweep(self, db, _item):
+        leases.expire_due(db)
 
 
 def note(db, lease, what):
@@ -145,15 +159,15 @@ def note(db, lease, what):
     )
 
 
-def work(shift, reviewer_ids, until, chance):
-    """Let people and two leads act until a moment; print the errors that nobody expects."""
+def work(shift, reviewer_ids, chance):
+    """Let people and two leads act until the process is killed; print the errors that nobody expects."""
     database = Database(shift.url, pool_size=3)
     project_id, everybody = UUID(shift.project_id), [UUID(person) for person in shift.reviewer_ids]
     actors = [Reviewer(database, project_id, UUID(p), random.Random(chance.random())) for p in reviewer_ids]
     actors += [Lead(database, project_id, everybody, random.Random(chance.random())) for _ in range(2)]
 
     def keep_acting(actor):
-        while time.time() < until:
+        while True:
             try:
                 actor.act()
             except AppError:
@@ -175,27 +189,28 @@ def work_in_processes(shift):
     This process has neither threads nor connections, so that forking it is safe.
     """
     chance = random.Random(shift.seed)
-    until = time.time() + shift.seconds
     shares = [shift.reviewer_ids[start :: shift.processes] for start in range(shift.processes)]
 
     def begin(share):
         seed = chance.random()
         pid = os.fork()
         if pid == 0:
-            work(shift, share, until, random.Random(seed))
+            work(shift, share, random.Random(seed))
             os._exit(0)
         return pid
 
+    def kill(pid):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
     pids, killed = [begin(share) for share in shares], 0
-    while time.time() + shift.seconds_between_kills < until:
-        time.sleep(shift.seconds_between_kills)
+    while not select.select([sys.stdin], [], [], shift.seconds_between_kills)[0]:
         victim = chance.randrange(shift.processes)
-        os.kill(pids[victim], signal.SIGKILL)
-        os.waitpid(pids[victim], 0)
+        kill(pids[victim])
         killed += 1
         pids[victim] = begin(shares[victim])
     for pid in pids:
-        os.waitpid(pid, 0)
+        kill(pid)
     return killed
 
 

@@ -37,11 +37,12 @@ from tests.promises.claimers import MOST_REVIEWS, Shift, fast_clock
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 ROOT = Path(__file__).parents[2]
 PEOPLE, ITEMS = 50, 80
-SECONDS_AT_WORK = 7 * EFFORT
-SECONDS_BETWEEN_KILLS = 1.2
+SECONDS_AT_WORK, MOST_SECONDS_AT_WORK = 8 * EFFORT, 60 * EFFORT
+ENOUGH_REVIEWS = 60 * EFFORT
 
 
 class TestAnySequenceOfEvents:
+    @pytest.mark.timeout(600)  # a failure is made as short as it goes before it is shown
     def test_it_conserves_the_slots_and_starves_no_item(self, db, monkeypatch):
         ahead = [timedelta()]
         real_now = clock.now
@@ -49,7 +50,7 @@ class TestAnySequenceOfEvents:
         run_state_machine_as_test(
             lambda: Queue(db, ahead),
             settings=settings(
-                max_examples=12 * EFFORT,
+                max_examples=10 * EFFORT,
                 stateful_step_count=60,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
@@ -58,7 +59,7 @@ class TestAnySequenceOfEvents:
         )
 
 
-people = st.integers(0, 3)
+people = st.integers(0, 2)
 places = st.integers(0, 1_000)  # which of the rows there are, counted from the newest
 
 
@@ -70,7 +71,7 @@ class Queue(RuleBasedStateMachine):
         self.db, self.ahead = db, ahead
         self.everything = db.begin_nested()
         self.project = factories.Project()
-        self.people = [factories.Membership(project=self.project).user for _ in range(4)]
+        self.people = [factories.Membership(project=self.project).user for _ in range(3)]
         self.items: list[Item] = []
         self.leases: list[Lease] = []
         self.assignments = []
@@ -90,6 +91,7 @@ class Queue(RuleBasedStateMachine):
     def item(self, place):
         return self.items[-1 - place % len(self.items)]
 
+    @precondition(lambda self: len(self.items) < 3)  # few, so that much happens to each
     @rule(wanted=st.integers(1, 3))
     def add(self, wanted):
         response = factories.Response(project=self.project)
@@ -280,8 +282,6 @@ class TestFiftyAtOnce:
         assert snapshots > 2
         assert count_deadlocks(shared_database) == deadlocks
         ensure_books_agree(committed, project)
-        counted = select(func.count()).select_from(AuditEntry).where(AuditEntry.action == "counted")
-        assert committed.scalar(counted) > ITEMS
         much_later = clock.now() + timedelta(days=1)
         monkeypatch.setattr(clock, "now", lambda: much_later)
         drain(committed, committed.get_one(Project, project.id), people)
@@ -298,20 +298,24 @@ def work_and_watch(database, project, people, since):
         reviewer_ids=[str(person.id) for person in people],
         processes=1 if database.is_sqlite else 4,
         since=since,
-        seconds=SECONDS_AT_WORK,
-        seconds_between_kills=SECONDS_BETWEEN_KILLS,
+        seconds_between_kills=2.5 if database.is_sqlite else 1.2,
         seed=2,
     )
     command = [sys.executable, "-m", "tests.promises.claimers", shift.as_json()]
-    foreman = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    snapshots = 0
-    while foreman.poll() is None:
-        with snapshot(database) as db:
-            ensure_conserved(db, project.id)
-        snapshots += 1
-        time.sleep(0.15)
-    said = foreman.communicate()[0]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    snapshots = counted = 0
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as foreman:
+        while foreman.poll() is None and time.time() < since + MOST_SECONDS_AT_WORK:
+            with snapshot(database) as db:
+                ensure_conserved(db, project.id)
+                counted = db.scalar(select(func.count()).where(AuditEntry.action == "counted"))
+            snapshots += 1
+            if counted > ENOUGH_REVIEWS and time.time() > since + SECONDS_AT_WORK:
+                break
+            time.sleep(0.15)
+        said = foreman.communicate()[0]
     assert re.fullmatch(r"killed: [1-9]\d*\n", said), said
+    assert counted > ENOUGH_REVIEWS, "too slow a machine to say anything"
     return snapshots
 
 

@@ -18,6 +18,10 @@ def ensure_conserved(db, project_id):
     )
     ended_but_reserving = select(Assignment.id).where(Assignment.is_reserving, Assignment.ended_at.is_not(None))
     assert db.scalar(ended_but_reserving) is None
+    assigned = {
+        tuple(row)
+        for row in db.execute(select(Assignment.item_id, Assignment.reviewer_id).where(Assignment.ended_at.is_(None)))
+    }
     columns = (Item.id, Item.reviews_wanted, Item.open_slots, Item.closed_at)
     for item_id, wanted, open_slots, closed_at in db.execute(select(*columns).where(Item.project_id == project_id)):
         of_item = [lease for lease in leases if lease.item_id == item_id]
@@ -29,7 +33,9 @@ def ensure_conserved(db, project_id):
         assert len({lease.reviewer_id for lease in running}) == len(running), "somebody holds an item twice"
         people = {lease.reviewer_id for lease in counted}
         assert len(people) == len(counted) <= wanted, "somebody counts twice"
-        assert not people & {lease.reviewer_id for lease in running}, "somebody holds what they have reviewed"
+        barred = {lease.reviewer_id for lease in of_item if lease.ended_as in ("completed", "skipped")}
+        assert not barred & {lease.reviewer_id for lease in running}, "somebody holds what they reviewed or skipped"
+        assert not any((item_id, person) in assigned for person in barred), "kept for somebody who cannot take it"
         has_slots_left = bool(open_slots or held or reserving[item_id])
         assert not (has_slots_left and closed_at), "a closed item has slots left"
         assert has_slots_left or running or closed_at, "an item with nothing left to do is not closed"
