@@ -287,7 +287,8 @@ class TestPhone:
         expect(page.get_by_text("A long answer.").first).to_be_in_viewport()
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        small = page.evaluate("""[...document.querySelectorAll('.actions :is(button, a), .scale label, .workbar a.button')]
+        small = page.evaluate("""
+            [...document.querySelectorAll('.actions :is(button, a), .scale label, .workbar a.button')]
             .filter((part) => part.checkVisibility())
             .map((part) => [part.textContent.trim(), part.getBoundingClientRect().height])
             .filter(([, height]) => height < 43.5)""")
