@@ -195,7 +195,9 @@ class Desk:
         """Freeze and export by the commands of the README; return the folders of both datasets."""
         shares = ("--shares", "0.8,0.1,0.1")
         self.service.run("dataset", "freeze", "pairs", "--project", SLUG, *shares)
-        self.service.run("dataset", "freeze", "answers", "--project", SLUG, "--kind", "demonstration", *shares)
+        # Each, not the majority: one approves what another corrects, and both are worth imitating here.
+        each = ("--kind", "demonstration", "--policy", "each")
+        self.service.run("dataset", "freeze", "answers", "--project", SLUG, *each, *shares)
         pairs, answers = folder / "pairs", folder / "answers"
         for version, form, out in (
             ("pairs@1", "trl-preference", pairs),
