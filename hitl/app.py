@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import version as version_of
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Flask, Response, current_app, g, redirect, request, session, url_for
 from flask_openapi3 import Info, OpenAPI
@@ -46,6 +46,13 @@ def import_parts() -> None:
         importlib.import_module(part)
 
 
+class Service(OpenAPI):
+    """The application."""
+
+    def log_exception(self, *_: Any) -> None:
+        """Leave it to hitl/core/http.py, which logs each mistake once, by its route: a path may hold a token."""
+
+
 def create_app(instance: Instance) -> Flask:
     """Return the whole service: API and pages.
 
@@ -55,7 +62,7 @@ def create_app(instance: Instance) -> Flask:
     schema.ensure_current(instance.database)
     with instance.database.writing() as db:
         ensure_same_secret(db, instance.keys)
-    app = OpenAPI(
+    app = Service(
         "hitl",
         info=Info(title="hitl", version=version_of("hitl")),
         security_schemes={"key": {"type": "http", "scheme": "bearer"}},
@@ -205,12 +212,12 @@ def _ensure_all_routes_declare_access(app: Flask) -> None:
         raise RuntimeError(f"these routes do not say who may use them: {', '.join(sorted(undeclared))}")
 
 
-def _refuse_invalid(error: ValidationError) -> Response:
-    problem = http.validation_problem(error)
-    return http.answer(problem.as_json(), problem.status)
+def _refuse_invalid(error: ValidationError) -> NoReturn:
+    raise http.validation_problem(error)  # an answer returned from here would be committed like a success
 
 
-def _refuse_forged(error: CSRFError) -> Response:
-    raise errors.Forbidden(
+def _refuse_forged(_error: CSRFError) -> Any:
+    refusal = errors.Forbidden(
         "This form was open for too long, or came from another site. Nothing was stored. Reload the page and try again."
-    ) from error
+    )
+    return current_app.handle_user_exception(refusal)  # raised from here it would be logged as a mistake of ours

@@ -11,7 +11,7 @@ from hitl.accounts.projects import projects_of
 from hitl.core.errors import AppError, NotFound
 from hitl.core.http import answer
 from hitl.queue.queries import WAITING_COUNT_LIMIT, waiting_count
-from webui.base.appearance import chosen_appearance
+from webui.base.appearance import chosen_appearance, local_path
 from webui.base.layout import Layout, NavEntry, ProjectLink, initials_of, visible_to
 from webui.base.trouble import Trouble, WayOn, trouble_for
 
@@ -122,10 +122,14 @@ def _ways_on(error: AppError) -> tuple[WayOn, ...]:
 
 def _page_before() -> str | None:
     """Return the path of our own page that this request came from."""
-    before = urlsplit(request.referrer or "")
+    try:
+        before = urlsplit(request.referrer or "")
+    except ValueError:  # not an address at all
+        return None
     if before.netloc != request.host or before.path == request.path:
         return None
-    return f"{before.path}?{before.query}" if before.query else before.path
+    address = f"{before.path}?{before.query}" if before.query else before.path
+    return address if address == local_path(address) else None
 
 
 def _asked_by_script() -> bool:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import MethodNotAllowed as NoSuchMethod
 
 from hitl.core import errors, idempotency
 from hitl.core.database import Database
@@ -144,7 +145,7 @@ def open_transactions(app: Flask, database: Database) -> None:
         db: Session | None = g.get("db")
         if db is None or g.get("has_failed"):
             return response
-        if "idempotency_key" in g and response.status_code < 400:
+        if "idempotency_key" in g:
             owner_id, key = g.idempotency_key
             idempotency.finish(db, owner_id, key, response.status_code, response.get_data(as_text=True))
         db.commit()
@@ -159,6 +160,8 @@ def open_transactions(app: Flask, database: Database) -> None:
 
 def _refuse_nul() -> None:
     """PostgreSQL cannot store or compare a text with NUL; the JSON bodies are read more strictly by their routes."""
+    if "\0" in request.path:
+        raise errors.NotFound
     for name, value in (*request.args.items(multi=True), *request.form.items(multi=True)):
         if "\0" in name or "\0" in value:
             raise errors.Invalid(
@@ -176,7 +179,8 @@ def answer_repeats(owner_id: UUID) -> Response | None:
     if earlier is None:
         g.idempotency_key = (owner_id, key)
         return None
-    response = Response(earlier.body, status=earlier.status, mimetype="application/json")
+    is_empty = earlier.status == 204
+    response = no_content() if is_empty else Response(earlier.body, earlier.status, mimetype="application/json")
     response.headers["Idempotency-Replayed"] = "true"
     return response
 
@@ -194,6 +198,8 @@ def say_errors(app: Flask, error_page: ErrorPage) -> None:
             response.headers["Retry-After"] = str(error.retry_after_seconds)
         if isinstance(error, errors.Unavailable):
             response.headers["Retry-After"] = "1"
+        if isinstance(error, MethodNotAllowed):
+            response.allow.update(error.details["methods"])
         if isinstance(error, errors.Unauthenticated) and is_api_request():
             response.headers["WWW-Authenticate"] = "Bearer"
         return response
@@ -211,8 +217,6 @@ def say_errors(app: Flask, error_page: ErrorPage) -> None:
 
     @app.errorhandler(HTTPException)
     def http_problem(error: HTTPException) -> Response:
-        if error.response is not None:  # flask-openapi3 aborts with a finished answer
-            return make_response(error.response)
         cause = error.original_exception if isinstance(error, InternalServerError) else None
         return say(_as_app_error(cause or error))
 
@@ -261,13 +265,14 @@ _REFUSALS: dict[int, type[AppError]] = {
     401: errors.Unauthenticated,
     403: errors.Forbidden,
     404: errors.NotFound,
-    405: MethodNotAllowed,
     413: errors.TooLarge,
     415: errors.UnsupportedMedia,
 }
 
 
 def _http_refusal(error: HTTPException) -> AppError:
+    if isinstance(error, NoSuchMethod):
+        return MethodNotAllowed(methods=error.valid_methods or ())
     if error.code in _REFUSALS:
         return _REFUSALS[error.code]()
     return BadRequest(error.description)

@@ -1,5 +1,7 @@
 import re
 
+import pytest
+
 from hitl.accounts.access import SIGNED_IN, allow
 from tests.hitl import factories
 
@@ -31,7 +33,6 @@ class TestFrame:
         assert "Hotel desk" in page
         assert "Bank line" in page
         assert "Of somebody else" not in page
-
 
     def test_it_gives_its_styles_and_scripts_to_everybody(self, client):
         page = client.get("/api/docs").text
@@ -90,6 +91,17 @@ class TestErrorPage:
 
         assert f'<a class="button button--main" href="{home}">Back to the page</a>' in own
         assert "evil.example" not in foreign
+
+    @pytest.mark.parametrize(
+        "referer", ["http://[", "http://localhost//evil.example/x", "http://localhost/\\evil.example"]
+    )
+    def test_it_leads_back_to_no_odd_address(self, sign_in, referer):
+        annotator = factories.Membership(role="annotator")
+
+        answer = sign_in(annotator.user).get(f"/projects/{annotator.project.slug}/queue", headers={"Referer": referer})
+
+        assert answer.status_code == 403
+        assert "evil.example" not in answer.text
 
     def test_it_says_so_when_the_fault_is_ours(self, app, sign_in, monkeypatch):
         @allow(SIGNED_IN)
