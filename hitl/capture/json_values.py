@@ -104,7 +104,7 @@ def _ensure_text(text: str) -> None:
 
 
 def _ensure_number(number: float) -> None:
-    if not math.isfinite(number):
+    if type(number) is float and not math.isfinite(number):
         raise NotStorable("A number is not finite.", param="")
     if abs(number) > MAX_WHOLE_NUMBER:
         raise NotStorable("A number lies beyond 2^53, where it would not be kept exactly. Send it as a text.", param="")

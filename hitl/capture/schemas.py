@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel
+from pydantic import BaseModel, BeforeValidator, Field, GetJsonSchemaHandler, RootModel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from hitl.capture.messages import AssistantMessage, Input
-from hitl.capture.rows import FeedbackRow, ResponseRow
+from hitl.capture.rows import FeedbackRow, ResponseRow, Time
 from hitl.core.http import ApiModel, ErrorBody, PageQuery
 
 MAX_ROWS = 1_000
@@ -85,7 +85,7 @@ def _with_zone(value: Any) -> Any:
     return value.replace(" ", "+") if isinstance(value, str) and "T" in value else value
 
 
-QueryTime: TypeAlias = Annotated[AwareDatetime, BeforeValidator(_with_zone)]
+QueryTime: TypeAlias = Annotated[Time, BeforeValidator(_with_zone)]
 
 
 class ResponseQuery(PageQuery):

@@ -42,6 +42,7 @@ class TestResponseRow:
             ({"metadata": {"a/b~": "\ud800"}}, "/metadata/a~1b~0"),
             ({"metadata": {"nul\0": 1}}, "/metadata"),
             ({"metadata": {"n": 2**53}}, "/metadata/n"),
+            ({"metadata": {"n": -(10**400)}}, "/metadata/n"),  # beyond the range of a float, too
             ({"metadata": {"n": 1e300}}, "/metadata/n"),
             ({"metadata": {"n": float("-inf")}}, "/metadata/n"),
             ({"metadata": {"long": "x" * 70_000}}, "/metadata"),
