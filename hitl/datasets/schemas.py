@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hitl.core.http import ApiModel, PageQuery
-from hitl.datasets.selection import Kind, Selection, Split
+from hitl.datasets.selection import WITHOUT_NUL, Kind, Selection, Split
 
 
 class VersionShape(ApiModel):
@@ -48,7 +48,9 @@ class FreezeBody(ApiModel):
 
     kind: Kind | None = Field(None, description="of a new dataset; preference when left out")
     selection: Selection | None = None
-    seed: str | None = Field(None, max_length=200, description="of a new dataset; its name when left out")
+    seed: str | None = Field(
+        None, max_length=200, pattern=WITHOUT_NUL, description="of a new dataset; its name when left out"
+    )
 
 
 class DatasetPath(ApiModel):

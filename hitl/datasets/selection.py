@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hitl.capture.rows import Time
 from hitl.datasets.errors import SelectionInvalid
 from hitl.preferences.models import DEMONSTRATION_ORIGINS, EVIDENCE_ORIGINS
 
@@ -15,7 +16,9 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 ORIGINS_OF_KIND: dict[str, tuple[str, ...]] = {"preference": EVIDENCE_ORIGINS, "demonstration": DEMONSTRATION_ORIGINS}
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Words = Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(min_length=1, max_length=100)]
+WITHOUT_NUL = r"^[^\x00]*$"  # PostgreSQL can neither store nor compare a text that holds it
+Word = Annotated[str, Field(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
+Words = Annotated[list[Word], Field(min_length=1, max_length=100)]
 
 
 class Shares(BaseModel):
@@ -46,8 +49,8 @@ class Selection(BaseModel):
     origins: Words | None = Field(None, description="correction, ranking, scale, approval; none: all")
     criteria: Words | None = Field(None, description="only evidence under these criteria of the rubric; none: all")
     models: Words | None = Field(None, description="only responses of these models; none: all")
-    since: AwareDatetime | None = Field(None, description="only responses made at this time or later")
-    until: AwareDatetime | None = Field(None, description="only responses made before this time")
+    since: Time | None = Field(None, description="only responses made at this time or later")
+    until: Time | None = Field(None, description="only responses made before this time")
     policy: Policy = "majority"
     min_agreement: Share = Field(0.0, description="share of the judgements that must agree with a row")
     shares: Shares = Field(default_factory=Shares)

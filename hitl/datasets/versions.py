@@ -19,6 +19,7 @@ from hitl.datasets.storage import Storage
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_AND_NUMBER = re.compile(r"([^@]+)(?:@([1-9][0-9]{0,8}))?")
+MAX_NUMBER = 2**31 - 1  # what an integer column holds
 _JSON_COLUMNS = ("prompt", "chosen", "rejected", "completion", "tools")
 
 
@@ -58,8 +59,9 @@ def version_named(db: Session, project: Project, name: str, number: int | None =
         query = query.where(DatasetVersion.state == "frozen")
     else:
         query = query.where(DatasetVersion.number == number)
-    # What cannot be a name may hold characters that databases refuse.
-    version = db.scalar(query.limit(1)) if is_dataset_name(name) else None
+    # What cannot be a name may hold characters that databases refuse, and so are numbers beyond their columns.
+    is_possible = is_dataset_name(name) and (number or 0) <= MAX_NUMBER
+    version = db.scalar(query.limit(1)) if is_possible else None
     if version is None:
         wanted = f"no frozen version of “{name}”" if number is None else f"no version {name}@{number}"
         raise NoSuchVersion(f"There is {wanted} in this project.")

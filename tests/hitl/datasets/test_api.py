@@ -77,7 +77,8 @@ def test_what_cannot_be_done_is_refused(desk, program, url):
     assert (wrong.status_code, wrong.json["error"]["param"]) == (422, "/selection/policy")
     unfit = client.post(f"{url}/desk/versions", json={"selection": {"origins": ["approval"]}})
     assert (unfit.status_code, unfit.json["error"]["param"]) == (422, "/selection/origins/0")
-    assert client.get(f"{url}/desk/versions/1").status_code == 404
+    for number in (1, 2**31, 10**30):
+        assert client.get(f"{url}/desk/versions/{number}").status_code == 404
 
     assert client.post(f"{url}/desk/versions", json={}).status_code == 202
     assert client.post(f"{url}/desk/versions", json={}).json["error"]["code"] == "already_freezing"
@@ -94,6 +95,21 @@ def test_what_cannot_be_done_is_refused(desk, program, url):
     assert (unknown.status_code, unknown.json["error"]["code"]) == (422, "export_refused")
     unfit = client.get(f"{url}/desk/versions/1/export?format=trl-prompt-completion")
     assert (unfit.status_code, unfit.json["error"]["code"]) == (422, "export_refused")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"seed": "a\0b"}, "/seed"),
+        ({"selection": {"criteria": ["a\0b"]}}, "/selection/criteria/0"),
+        ({"selection": {"since": "2026-05-01T10:00:00"}}, "/selection/since"),
+        ({"selection": {"until": "9999-12-31T23:59:59-12:00"}}, "/selection/until"),
+    ],
+)
+def test_what_a_database_could_not_compare_is_refused_at_once(program, url, body, param):
+    refused = program().post(f"{url}/desk/versions", json=body)
+
+    assert (refused.status_code, refused.json["error"]["param"]) == (422, param)
 
 
 def test_only_keys_for_datasets_of_this_project_come_in(desk, program, url):
