@@ -5,6 +5,7 @@ which never change, in short batches; writes the files under names of their own;
 that the version is frozen. Killed at any moment, it leaves a version that the next attempt freezes, or none.
 """
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable
@@ -52,7 +53,7 @@ from hitl.datasets.rows import (
 from hitl.datasets.selection import SPLITS, Kind, Selection, Split
 from hitl.datasets.sides import Side
 from hitl.datasets.splits import Groups
-from hitl.datasets.storage import Storage
+from hitl.datasets.storage import Storage, storage_of
 from hitl.datasets.versions import is_dataset_name
 from hitl.review.models import Review
 
@@ -112,11 +113,11 @@ def freeze(run: jobs.Run, version_id: UUID) -> None:
         plan = Plan.of(version)
         held_out = frozenset(db.scalars(select(HeldOutInput.input_hash).filter_by(dataset_id=version.dataset_id)))
         seed = version.dataset.seed
-    storage = Storage(database.session_info["storage_url"])
     # Each attempt has a folder of its own, of which nobody knows until the version names it.
     folder = f"{folder_of(version_id)}/{run.job.attempt}"
-    _remove_quietly(storage, folder_of(version_id))  # what attempts that died have left
     try:
+        storage = Storage(database.session_info["storage_url"])
+        _remove_quietly(storage, folder_of(version_id))  # what attempts that died have left
         try:
             writing = _Writing(storage, folder, plan, Figures(), Groups())
             _write_scratch(database, writing, _Progress(run))
@@ -128,9 +129,9 @@ def freeze(run: jobs.Run, version_id: UUID) -> None:
             ) from error
         _finish(run, version_id, frozen)
     except jobs.Superseded:
+        _remove_quietly(storage, folder)  # the attempt that took over has cleaned up already, and names another
         raise
     except AppError as refusal:
-        _remove_quietly(storage, folder)
         _fail(run, version_id, refusal.message)
     except Exception:
         if run.job.attempt >= run.job.max_attempts:
@@ -490,9 +491,12 @@ def _fail(run: jobs.Run, version_id: UUID, reason: str) -> None:
 
 
 def _note_failure(db: Session, version: DatasetVersion, reason: str) -> None:
+    """Say that a version failed, and remove what its attempts have written: nobody would find it any more."""
     version.state = "failed"
     version.error = reason
     _forget_revisions(db, version)
+    with contextlib.suppress(StorageTrouble):  # a storage that cannot be opened holds nothing of ours
+        _remove_quietly(storage_of(db), folder_of(version.id))
 
 
 def _forget_revisions(db: Session, version: DatasetVersion) -> None:

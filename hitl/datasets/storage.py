@@ -1,6 +1,7 @@
 """Where the files of dataset versions lie: a folder, or any place that Arrow's file systems know."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,19 +18,25 @@ def storage_of(db: Session) -> "Storage":
     return Storage(db.info["storage_url"])
 
 
+def without_credentials(url: str) -> str:
+    """Return a storage's URL without the key and secret that it may carry before the host or as parameters."""
+    return re.sub(r"(?<=://)[^/]*@", "", url).partition("?")[0] if "://" in url else url
+
+
 class Storage:
     """Files under one root, by names with slashes."""
 
     def __init__(self, url: str) -> None:
         """Open a storage. Raises StorageTrouble for a URL that Arrow does not know."""
-        self.url = url
+        self.url = without_credentials(url)  # as messages name it
         try:
             if "://" in url:
                 files, root = fs.FileSystem.from_uri(url)
             else:
                 files, root = fs.LocalFileSystem(), str(Path(url).absolute())
         except (ValueError, OSError) as error:
-            raise StorageTrouble(f"HITL_STORAGE_URL “{url}” cannot be opened: {error}") from error
+            reason = str(error).replace(url, self.url)
+            raise StorageTrouble(f"HITL_STORAGE_URL “{self.url}” cannot be opened: {reason}") from None
         # A local storage is made safe against power loss, and its folders are made; object stores have neither need.
         self._folder = Path(root) if isinstance(files, fs.LocalFileSystem) else None
         self.files: fs.FileSystem = fs.SubTreeFileSystem(root, files)
