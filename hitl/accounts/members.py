@@ -78,8 +78,9 @@ def _ensure_role(role: str) -> None:
 
 
 def _ensure_not_last_admin(db: Session, membership: Membership) -> None:
-    # Two admins who remove each other at the same moment must not both succeed.
-    db.execute(select(Project.id).where(Project.id == membership.project_id).with_for_update())
+    # Two admins who remove each other at the same moment must not both succeed. The lock lets rows through that refer
+    # to the project: whoever claims an item has locked their membership, which this transaction will wait for.
+    db.execute(select(Project.id).where(Project.id == membership.project_id).with_for_update(key_share=True))
     role = db.scalar(select(Membership.role).where(Membership.id == membership.id))
     if role is None:
         raise Conflict

@@ -62,7 +62,8 @@ def deactivate(db: Session, user: User, by: User | None = None) -> None:
 
     Raises LastAdmin while a project would be left without an admin.
     """
-    for project in db.scalars(_administered_by(user).with_for_update()):
+    # The lock lets rows through that refer to the project, as in hitl/accounts/members.py.
+    for project in db.scalars(_administered_by(user).with_for_update(key_share=True)):
         ensure_another_admin(db, project, user)
     user.deactivated_at = clock.now()
     sessions.end_all_sessions(db, user)
