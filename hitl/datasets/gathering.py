@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from hitl.capture.models import Response
+from hitl.capture.models import Conversation, Response
 from hitl.core.database import Database
 from hitl.datasets.demonstrations import Shown
 from hitl.datasets.models import DatasetVersion, FrozenRevision
@@ -62,7 +62,7 @@ class Origin:
     """Where one response is from."""
 
     conversation_id: UUID | None
-    end_user: str | None
+    end_users: frozenset[str]  # pseudonyms: its own, and its conversation's
     model: str | None
     created_at: datetime
 
@@ -70,7 +70,7 @@ class Origin:
     def ties(self) -> list[str]:
         """What ties rows made of it to other rows."""
         conversation = [f"conversation:{self.conversation_id}"] if self.conversation_id else []
-        return [*conversation, *([f"end user:{self.end_user}"] if self.end_user else [])]
+        return [*conversation, *(f"end user:{end_user}" for end_user in sorted(self.end_users))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,16 +245,22 @@ def _responses(db: Session, identifiers: set[UUID]) -> tuple[dict[UUID, Side], d
         Response.output,
         Response.conversation_id,
         Response.end_user,
+        Conversation.end_user.label("end_user_of_conversation"),  # another of its responses may have named them
         Response.model,
         Response.created_at,
         Response.may_train,
     )
-    rows = _rows_in(db, select(*columns), Response.id, identifiers)
+    query = select(*columns).outerjoin(Conversation, Conversation.id == Response.conversation_id)
+    rows = _rows_in(db, query, Response.id, identifiers)
     return (
         {row.id: Side.of(row.output, row.id) for row in rows},
-        {row.id: Origin(row.conversation_id, row.end_user, row.model, row.created_at) for row in rows},
+        {row.id: Origin(row.conversation_id, _end_users(row), row.model, row.created_at) for row in rows},
         {row.id: row.may_train for row in rows},
     )
+
+
+def _end_users(row: Any) -> frozenset[str]:
+    return frozenset(name for name in (row.end_user, row.end_user_of_conversation) if name is not None)
 
 
 def _reviewed(db: Session, plan: Plan, revision_ids: set[UUID]) -> dict[UUID, Reviewed]:

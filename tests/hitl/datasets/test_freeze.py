@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from hitl.accounts.models import Project
+from hitl.capture.models import Conversation
 from hitl.core import jobs
 from hitl.datasets.errors import AlreadyFreezing, DatasetKindDiffers, DatasetNameInvalid, SeedDiffers, SelectionInvalid
 from hitl.datasets.freeze import start_freeze
@@ -203,6 +204,23 @@ class TestVersions:
         assert len({row["split"] for row in read(desk, version)}) == 1
         (large,) = version.statistics["large_groups"]
         assert (large["rows"], large["share"]) == (20, 1.0)
+
+    def test_an_end_user_whom_only_the_conversation_names_is_in_one_split(self, desk):
+        def conversation(db):
+            made = Conversation(project_id=desk.project.id, client_id="named later", end_user="guest-1")
+            db.add(made)
+            db.flush()
+            return made.id
+
+        anonymous = desk.response("0?", "wrong", conversation_id=desk.write(conversation))
+        desk.corrects(anonymous, "right")
+        for n in range(1, 12):
+            desk.corrects(desk.response(f"{n}?", "wrong", end_user="guest-1"), "right")
+
+        version = desk.freeze(shares={"train": 0.4, "validation": 0.3, "test": 0.3}, **ANYTHING)
+
+        assert version.statistics["groups"] == 1
+        assert len({row["split"] for row in read(desk, version)}) == 1
 
     def test_a_frozen_version_is_not_frozen_twice(self, desk):
         desk.corrects(desk.response("One?", "1"), "One.")
