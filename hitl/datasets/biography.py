@@ -74,7 +74,7 @@ class EvidenceOrigin:
 
 @dataclass(frozen=True)
 class Appearance:
-    """A version that holds a row, or rows made of a response."""
+    """A version of any dataset that holds a row, or rows made of a response."""
 
     dataset: str
     version: int
@@ -108,7 +108,7 @@ def biography(db: Session, version: DatasetVersion, row_id: str) -> Biography:
         rules=_rules(db, _ids(lineage["selection_ids"])),
         reviews=_reviews(db, _ids(lineage["revision_ids"])),
         evidence=_evidence(db, version.dataset.kind, _ids(lineage["evidence_ids"])),
-        versions=_versions_with_row(db, storage, version, row_id),
+        versions=_versions_with_row(db, storage, version, row),
     )
 
 
@@ -195,20 +195,24 @@ def _evidence(db: Session, kind: str, identifiers: list[UUID]) -> list[EvidenceO
     ]
 
 
-def _versions_with_row(db: Session, storage: Storage, version: DatasetVersion, row_id: str) -> list[Appearance]:
+def _versions_with_row(db: Session, storage: Storage, version: DatasetVersion, row: dict[str, Any]) -> list[Appearance]:
+    """Return the frozen versions that hold this row, those of its own dataset first."""
     project = db.get_one(Project, version.dataset.project_id)
-    siblings = versions_of(project).where(Dataset.id == version.dataset_id, DatasetVersion.state == "frozen")
+    possible = versions_of(project).where(Dataset.kind == version.dataset.kind, DatasetVersion.state == "frozen")
+    own_first = (Dataset.id != version.dataset_id, Dataset.name, DatasetVersion.number)
     found: list[Appearance] = []
-    for sibling in db.scalars(siblings.order_by(None).order_by(DatasetVersion.number)):
-        split = _split_of(storage, sibling, row_id)
+    for one in db.scalars(possible.order_by(None).order_by(*own_first)):
+        split = _split_of(storage, one, row)
         if split is not None:
-            found.append(Appearance(sibling.dataset.name, sibling.number, split, [row_id]))
+            found.append(Appearance(one.dataset.name, one.number, split, [row["id"]]))
     return found
 
 
-def _split_of(storage: Storage, version: DatasetVersion, row_id: str) -> str | None:
+def _split_of(storage: Storage, version: DatasetVersion, row: dict[str, Any]) -> str | None:
+    # Rows lie in the order of their inputs' hashes, so that a glance at the file's footer leaves one group to read.
+    is_it = (pc.field("input_hash") == row["input_hash"]) & (pc.field("id") == row["id"])
     with storage.reading(f"{version.location}/rows.parquet") as file:
-        rows = pq.read_table(file, columns=["id", "split"], filters=pc.field("id") == row_id)
+        rows = pq.read_table(file, columns=["split"], filters=is_it)
     splits: list[str] = rows.column("split").to_pylist()
     return splits[0] if splits else None
 

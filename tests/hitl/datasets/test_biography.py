@@ -45,6 +45,8 @@ class TestBiography:
         first = desk.freeze(**ANYTHING)
         desk.corrects(desk.response("A third?", "No"), "Yes")
         second = desk.freeze()
+        desk.freeze("strict", **ANYTHING)
+        desk.freeze("shown", "demonstration", **ANYTHING)
 
         with desk.database.reading() as db:
             rows = rows_page(storage_of(db), first).rows
@@ -58,7 +60,8 @@ class TestBiography:
         assert len({review.reviewer for review in found.reviews}) == 2
         assert all(review.revision == 1 and review.rubric_version == 1 for review in found.reviews)
         assert [one.outcome for one in found.evidence] == ["a", "a"]
-        assert [(one.version, one.row_ids) for one in found.versions] == [(1, [row_id]), (2, [row_id])]
+        named = [(one.dataset, one.version, one.row_ids) for one in found.versions]
+        assert named == [("desk", 1, [row_id]), ("desk", 2, [row_id]), ("strict", 1, [row_id])]
         assert "secret-guest" not in repr(dataclasses.asdict(found))
         assert str(desk.people["kim"]) not in repr(dataclasses.asdict(found))
 

@@ -107,7 +107,13 @@ class TestTheRow:
         desk.freeze("desk")
         url = row_urls(ada.get(f"{desk.url}/desk/1"))[0]
 
-        assert "Frozen in versions 1 and 2" in words(ada.get(url))
+        desk.freeze("strict")
+
+        page = ada.get(url)
+
+        assert "Frozen in versions 1 and 2" in words(page)
+        assert "Frozen in strict, version 1" in words(page)
+        assert f'href="{desk.url}/strict/1/rows/' in page.text
 
     def test_a_demonstration_has_one_answer(self, desk, ada):
         desk.approves(desk.response("Two?", "Two.", may_train="yes"))
