@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
 from sqlalchemy import insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -61,7 +61,7 @@ class FeedbackCondition(BaseModel):
     kind: Literal["feedback"] = "feedback"
     feedback_kind: str | None = Field(None, min_length=1, max_length=255, description="such as thumbs; any if left out")
     negative_only: bool = False
-    value: bool | float | str | None = Field(None, description="only this value; any if left out")
+    value: bool | FiniteFloat | str | None = Field(None, description="only this value; any if left out")
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> "FeedbackCondition":
@@ -182,12 +182,27 @@ def _add_version(db: Session, rule: Rule, number: int, terms: Terms) -> RuleVers
 
 
 def apply_rules(db: Session, project: Project, response_ids: Collection[UUID]) -> int:
-    """See which rules these responses are eligible for now, draw, and put what was drawn into the queue.
+    """See which rules these new responses are eligible for, draw, and put what was drawn into the queue.
 
-    A response draws once for each rule, so this is safe to repeat: after new feedback only the rules draw that it was
-    not eligible for before. Returns how many responses were drawn.
+    A response draws once for each rule, so this is safe to repeat. Returns how many responses were drawn.
+    """
+    return _apply(db, project, db.execute(running_rules(project.id)).all(), response_ids)
+
+
+def apply_feedback_rules(db: Session, project: Project, response_ids: Collection[UUID]) -> int:
+    """Do the same for responses that got feedback, new or old, with the rules that are about feedback.
+
+    The other rules drew when the response came in. One that is younger must not draw now: of the older responses it
+    would get only those that somebody said something about, and its sample would no longer be one of all.
     """
     rules = db.execute(running_rules(project.id)).all()
+    about_feedback = [(rule, version) for rule, version in rules if condition_of(version).kind == "feedback"]
+    return _apply(db, project, about_feedback, response_ids)
+
+
+def _apply(
+    db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], response_ids: Collection[UUID]
+) -> int:
     if not rules or not response_ids:
         return 0
     eligible = _newly_eligible(db, project, rules, response_ids)

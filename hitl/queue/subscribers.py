@@ -7,7 +7,7 @@ from hitl.accounts.models import Project, User
 from hitl.capture.events import FeedbackGiven, ResponsesCaptured
 from hitl.core.events import after, within
 from hitl.queue.items import release_reviewer
-from hitl.queue.rules import apply_rules
+from hitl.queue.rules import apply_feedback_rules, apply_rules
 
 
 @after(ResponsesCaptured)
@@ -19,7 +19,7 @@ def draw_from_captured(db: Session, fact: ResponsesCaptured) -> None:
 @after(FeedbackGiven)
 def draw_from_feedback(db: Session, fact: FeedbackGiven) -> None:
     """Decide again for responses that end users said something about: rules about feedback may fit them now."""
-    apply_rules(db, db.get_one(Project, fact.project_id), fact.response_ids)
+    apply_feedback_rules(db, db.get_one(Project, fact.project_id), fact.response_ids)
 
 
 @within(UserDeactivated)

@@ -137,9 +137,10 @@ def _as_meant(typed: str) -> bool | float | str | None:
     """Return the value that was typed: `true`, `4` and `"4"` as in JSON, anything else as the text that it is."""
     try:
         value = json.loads(typed)
-    except ValueError:
+        is_number = isinstance(value, int | float) and math.isfinite(value)  # "NaN" and "1e999" are words to us
+    except (ValueError, RecursionError, OverflowError):
         return typed or None
-    return value if isinstance(value, bool | int | float | str) else typed
+    return value if is_number or isinstance(value, str) else typed
 
 
 def _as_typed(value: bool | float | str | None) -> str:

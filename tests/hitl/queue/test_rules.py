@@ -24,7 +24,7 @@ from hitl.queue.rules import (
     inclusion_probability,
     terms_of,
 )
-from hitl.queue.subscribers import draw_from_captured
+from hitl.queue.subscribers import draw_from_captured, draw_from_feedback
 from tests.hitl import factories
 
 ALWAYS = Terms(rate=1)
@@ -170,6 +170,31 @@ class TestApplyRules:
         assert db.scalar(item_count(project)) == 1
 
 
+class TestApplyFeedbackRules:
+    def test_it_draws_with_the_rules_about_feedback_alone(self, db, project):
+        old = factories.Response(project=project, model="desk-small")
+        create_rule(db, project, "Everything", ALWAYS)
+        create_rule(db, project, "One model", Terms(condition=ModelCondition(name="desk-small"), rate=1))
+        complaints = create_rule(db, project, "Complaints", Terms(condition=FeedbackCondition(), rate=1))
+        say(db, project, value=False, response_id=old.id)
+
+        draw_from_feedback(db, FeedbackGiven(project.id, [old.id]))
+
+        # The others are younger than the response: drawn only because of its feedback, it would bend their samples.
+        assert db.scalars(select(Selection.rule_id)).all() == [complaints.id]
+
+    def test_it_keeps_the_draws_of_a_new_response(self, db, project):
+        everything = create_rule(db, project, "Everything", ALWAYS)
+        complaints = create_rule(db, project, "Complaints", Terms(condition=FeedbackCondition(), rate=1))
+        response = factories.Response(project=project)
+        say(db, project, value=False, response_id=response.id)
+
+        draw_from_feedback(db, FeedbackGiven(project.id, [response.id]))
+        draw_from_captured(db, ResponsesCaptured(project.id, [response.id]))
+
+        assert set(db.scalars(select(Selection.rule_id))) == {everything.id, complaints.id}
+
+
 class TestFeedbackCondition:
     def test_it_takes_no_thumb_for_a_star(self):
         assert not FeedbackCondition(value=1).fits(Feedback(kind="thumbs", value=True))
@@ -179,6 +204,11 @@ class TestFeedbackCondition:
         for value in (True, 1.0, "bad"):
             condition = FeedbackCondition.model_validate_json(FeedbackCondition(value=value).model_dump_json())
             assert type(condition.value) is type(value)
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_it_takes_no_value_that_json_cannot_keep(self, value):
+        with pytest.raises(ValidationError):
+            FeedbackCondition(value=value)
 
     def test_it_asks_for_complaints_or_a_value(self):
         with pytest.raises(ValidationError):
