@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 
 from hitl.capture.messages import AssistantMessage, Input
 from hitl.core.http import ApiModel, PageQuery
+from hitl.queue.blindness import blind_message, blind_passage
 from hitl.queue.models import Assignment, Item, Lease, Rule, RuleVersion
 from hitl.queue.queries import SlotCounts
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, Terms, terms_of
 
 MAX_PICKED = 1_000
 MAX_REASON_CHARACTERS = 1_000
-SHOWN_OF_CONTEXT = ("title", "text", "source")
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL cannot keep a NUL
 ReviewsWanted = Annotated[int, Field(ge=1, le=MAX_REVIEWS_WANTED)]
@@ -56,7 +56,7 @@ class TargetOut(ApiModel):
     response_id: UUID
     input: Input
     output: AssistantMessage
-    context: list[dict[str, Any]] = Field(description="Retrieved passages: title, text, source")
+    context: list[dict[str, Any]] = Field(description="Retrieved passages: title, text or content, source")
 
 
 class LeaseOut(ApiModel):
@@ -242,7 +242,7 @@ class RuleList(ApiModel):
 
 
 def lease_as_json(lease: Lease, item: Item) -> dict[str, Any]:
-    """Show a lease and what to review. The texts are given as they are stored."""
+    """Show a lease and what to review. The words are given as they are stored."""
     return {
         "id": str(lease.id),
         "item_id": str(lease.item_id),
@@ -255,12 +255,12 @@ def lease_as_json(lease: Lease, item: Item) -> dict[str, Any]:
         "targets": [
             {
                 "response_id": str(target.response.id),
-                "input": {"messages": target.response.input["messages"], "tools": target.response.input["tools"]},
-                "output": target.response.output,
-                "context": [
-                    {name: passage[name] for name in SHOWN_OF_CONTEXT if name in passage}
-                    for passage in target.response.context
-                ],
+                "input": {
+                    "messages": [blind_message(message) for message in target.response.input["messages"]],
+                    "tools": target.response.input["tools"],
+                },
+                "output": blind_message(target.response.output),
+                "context": [blind_passage(passage) for passage in target.response.context],
             }
             for target in item.targets
             if target.response is not None

@@ -12,6 +12,7 @@ from hitl.accounts.permissions import Permission
 from hitl.core import cursors
 from hitl.core.errors import NotFound
 from hitl.core.http import PageQuery, ProjectPath, answer
+from hitl.queue.blindness import blind_message
 from hitl.queue.leases import lease_held_by
 from hitl.queue.models import Item, Lease
 from hitl.review import queries
@@ -201,10 +202,15 @@ def _revision_out(revision: Revision, item: Item) -> RevisionOut:
         number=revision.number,
         submitted_at=revision.submitted_at,
         seconds_on_display=revision.seconds_on_display,
-        answers=said.values,
+        answers={name: _without_model(value) for name, value in said.values.items()},
         comment=said.comment,
         is_unblinded=revision.is_unblinded,
     )
+
+
+def _without_model(answer: Any) -> Any:
+    """A correction of the words alone keeps the rest of the response's message."""
+    return blind_message(answer) if isinstance(answer, dict) else answer
 
 
 def _rubric_out(version: RubricVersion) -> RubricVersionOut:

@@ -19,6 +19,7 @@ from hitl.accounts.projects import settings_of
 from hitl.capture.models import Feedback, Response
 from hitl.core import clock
 from hitl.core.errors import NotFound
+from hitl.queue.blindness import blind_message, blind_passage
 from hitl.queue.models import Item, ItemTarget, Lease
 from hitl.queue.queries import WAITING_COUNT_LIMIT, items_added_since, waiting_count
 from hitl.queue.reasons import why_here
@@ -32,7 +33,6 @@ from hitl.review.submission import reviewed_response
 from webui.base.transcript import Transcript, transcript
 from webui.review.forms import form_fields
 
-SHOWN_OF_PASSAGE = ("title", "text", "content", "source")
 PACE_WINDOW = timedelta(hours=24)
 
 
@@ -250,24 +250,11 @@ def _as_typed(value: Any) -> Any:
 
 def _transcript(db: Session, response: Response) -> Transcript:
     return transcript(
-        [_without_the_speakers_name(message) for message in response.input["messages"]],
-        _without_the_speakers_name(response.output),
+        [blind_message(message) for message in response.input["messages"]],
+        blind_message(response.output),
         feedback=_what_the_end_user_said(db, response),
-        context=[_shown_of_passage(passage) for passage in response.context],
+        context=[blind_passage(passage) for passage in response.context],
     )
-
-
-def _without_the_speakers_name(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Programs write there which model answered."""
-    if message.get("role") != "assistant":
-        return dict(message)
-    return {key: value for key, value in message.items() if key != "name"}
-
-
-def _shown_of_passage(passage: Any) -> Any:
-    if not isinstance(passage, Mapping):
-        return passage
-    return {key: passage[key] for key in SHOWN_OF_PASSAGE if key in passage}
 
 
 def _what_the_end_user_said(db: Session, response: Response) -> Iterable[dict[str, Any]]:

@@ -29,6 +29,10 @@ class TestLeases:
         response.parameters = response.details = {CANARY: CANARY}
         response.signals = {CANARY: 1}
         response.context = [{"title": "Opening hours", "text": "9 to 5", "source": "faq", CANARY: CANARY}]
+        said = [{"role": "user", "name": "kim", "content": "When?"}, {"role": "assistant", "content": "At nine."}]
+        piece = {"type": "text", "text": "No, ten."}
+        response.input = {"messages": [said[0], said[1] | {"name": CANARY}], "tools": []}
+        response.output = {"role": "assistant", "name": CANARY, "content": [piece | {CANARY: CANARY}]}
         committed.commit()
 
         lease = reviewer.post(f"{here}/leases")
@@ -36,8 +40,8 @@ class TestLeases:
         assert lease.json["targets"] == [
             {
                 "response_id": str(response.id),
-                "input": response.input,
-                "output": response.output,
+                "input": {"messages": said, "tools": []},
+                "output": {"role": "assistant", "content": [piece]},
                 "context": [{"title": "Opening hours", "text": "9 to 5", "source": "faq"}],
             }
         ]

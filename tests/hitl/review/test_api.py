@@ -146,6 +146,7 @@ class TestDraft:
         response = factories.Response(
             project=project,
             client_id="canary-client",
+            output={"role": "assistant", "name": "canary-speaker", "content": "Nothing is free."},
             model="canary-model",
             model_version="canary-version",
             prompt_name="canary-prompt",
