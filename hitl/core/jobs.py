@@ -10,6 +10,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from os import getpid
@@ -28,6 +29,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
@@ -184,7 +186,9 @@ def arm_periodic(db: Session) -> None:
     present = set(db.scalars(select(Job.key).where(Job.key.in_([f"periodic:{kind}" for kind in _periodic]))))
     for kind, seconds in _periodic.items():
         if f"periodic:{kind}" not in present:
-            enqueue(db, kind, {}, key=f"periodic:{kind}").every_seconds = seconds
+            # Processes that start together all find no row; the key lets only one of them make it.
+            with suppress(IntegrityError), db.begin_nested():
+                enqueue(db, kind, {}, key=f"periodic:{kind}").every_seconds = seconds
 
 
 def unfinished_jobs() -> Select[int]:

@@ -84,6 +84,31 @@ class TestWorker:
             tick = db.scalars(select(Job).where(Job.kind == "tests.tick")).one()
         assert (tick.state, tick.attempt) == ("queued", 0)
 
+    def test_it_arms_a_periodic_job_once_when_processes_start_together(self, shared_database: Database) -> None:
+        for number in range(20):
+            jobs.periodic(f"tests.tick_{number}", every_seconds=60)(lambda db: None)
+        together = threading.Barrier(2)
+        troubles: list[BaseException] = []
+
+        def start() -> None:
+            together.wait()
+            try:
+                with shared_database.writing() as db:
+                    jobs.arm_periodic(db)
+            except Exception as error:
+                troubles.append(error)
+
+        starting = [threading.Thread(target=start) for _ in range(2)]
+        for thread in starting:
+            thread.start()
+        for thread in starting:
+            thread.join()
+
+        assert troubles == []
+        with shared_database.reading() as db:
+            keys = db.scalars(select(Job.key).where(Job.every_seconds == 60)).all()
+        assert len(keys) == len(set(keys)) == 21
+
     def test_it_never_gives_one_job_to_two_workers(self, shared_database: Database, seen: list[Any]) -> None:
         with shared_database.writing() as db:
             for number in range(60):
