@@ -126,6 +126,33 @@ class Answers:
         return draft | ({"comment": self.comment} if self.comment else {})
 
 
+def ensure_shown_in_form(given: Mapping[str, Any]) -> None:
+    """Check that a form can show these answers, right or wrong, complete or not: those of a draft.
+
+    given: by criterion, and "comment". Raises AnswersRefused, naming those that have a shape no criterion asks for.
+    """
+    misshapen = [name for name, value in given.items() if not _is_shown_in_form(name, value)]
+    if misshapen:
+        shapes = "Send a text, a number, a list of tags or a whole assistant message."
+        raise AnswersRefused({_shown(name): "Send a text." if name == "comment" else shapes for name in misshapen})
+
+
+def _is_shown_in_form(name: str, value: Any) -> bool:
+    if name == "comment":
+        return isinstance(value, str)
+    if isinstance(value, list):
+        return all(isinstance(one, str) for one in value)
+    return not isinstance(value, dict) or _is_message(value)
+
+
+def _is_message(value: dict[str, Any]) -> bool:
+    try:
+        _output.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
 def answers_in_form(rubric: Rubric, form: Mapping[str, list[str]]) -> dict[str, Any]:
     """Return the answers of a page's form, not yet checked, in the spelling above and with "comment".
 

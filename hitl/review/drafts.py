@@ -16,6 +16,7 @@ from hitl.capture.json_values import ensure_storable
 from hitl.core import clock
 from hitl.core.ids import new_id
 from hitl.queue.models import Item
+from hitl.review.answers import ensure_shown_in_form
 from hitl.review.errors import AlreadySubmitted, DraftTooLarge, StaleDraft
 from hitl.review.models import Draft, Review
 from hitl.review.queries import submitted_reviews
@@ -35,10 +36,11 @@ def save_draft(db: Session, item: Item, reviewer: User, answers: dict[str, Any],
     answers: by criterion, as in Answers, and "comment".
     seen_number: of the draft that these answers were typed over; 0 where there was none.
     A save that is repeated because its answer got lost changes nothing.
-    Raises StaleDraft, which carries the newer draft; AlreadySubmitted; DraftTooLarge; RowInvalid for what cannot be
-    stored.
+    Raises StaleDraft, which carries the newer draft; AlreadySubmitted; DraftTooLarge; AnswersRefused for what a form
+    cannot show; RowInvalid for what cannot be stored.
     """
     _ensure_storable(answers)
+    ensure_shown_in_form(answers)
     draft = _locked_draft(db, item, reviewer)
     if db.scalar(select(submitted_reviews(reviewer).where(Review.item_id == item.id).exists())):
         raise AlreadySubmitted

@@ -142,6 +142,24 @@ class TestDraft:
         assert stale.json["error"]["code"] == "stale_draft"
         assert stale.json["error"]["draft"] == {"number": 1, "answers": {"helpful": 2, "comment": "so far"}}
 
+    @pytest.mark.parametrize(
+        ("answers", "param"),
+        [
+            ({"comment": 5}, "/comment"),
+            ({"comment": {"a": 1}}, "/comment"),
+            ({"correction": {"content": [1]}}, "/answers/correction"),
+            ({"correction": {"role": "assistant", "content": [{"type": "text"}]}}, "/answers/correction"),
+            ({"helpful": 2, "wrong": [["rude"]]}, "/answers/wrong"),
+        ],
+    )
+    def test_it_refuses_what_the_page_could_not_show_again(self, api, committed, lease, project, answers, param):
+        reviewer = api(project, "review", maker=lease.reviewer)
+
+        refused = reviewer.put(f"/api/v1/leases/{lease.id}/draft", json={"answers": answers, "seen_number": 0})
+
+        assert (refused.status_code, refused.json["error"]["param"]) == (422, param)
+        assert reviewer.get(f"/api/v1/leases/{lease.id}/draft").json["number"] == 0
+
     def test_what_reviewers_get_tells_nothing_about_the_model(self, api, committed, project):
         response = factories.Response(
             project=project,
