@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from exporters.errors import ExportFailed, OutputNotEmpty
@@ -20,7 +22,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `out` in one step when the block ends well, and is removed when it does not.
 
     It lies beside `out`, on the same disk, so that a rename suffices. A process that is killed leaves it there under
-    its own name (`.NAME.….part`), never under the name of a finished export.
+    its own name (`.NAME.….part`), never under the name of a finished export; the next export to `out` removes it.
     Raises OutputNotEmpty before anything is written, and also when someone else filled `out` in the meantime.
     """
     out = out.resolve()
@@ -28,8 +30,11 @@ def new_folder(out: Path) -> Iterator[Path]:
     part = out.with_name(f".{out.name}.{secrets.token_hex(4)}.part")
     with reporting(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(out)
         part.mkdir()
+        lock = os.open(part, os.O_RDONLY)
     try:
+        hold(lock)
         yield part
         with reporting(out):
             sync_folder(part)
@@ -38,6 +43,29 @@ def new_folder(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
+
+
+def remove_abandoned(out: Path) -> None:
+    """Remove what exports to `out` have left whose process was killed: the kernel has let go of their locks."""
+    for part in out.parent.glob(f".{glob.escape(out.name)}.{'[0-9a-f]' * 8}.part"):
+        with suppress(OSError):  # another export is at work there, or has just ended
+            lock = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                if hold(lock):
+                    shutil.rmtree(part, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def hold(lock: int) -> bool:
+    """Lock an open folder until it is closed or its process dies; False where others hold it or a disk has no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def ensure_empty(out: Path) -> None:

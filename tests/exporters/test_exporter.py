@@ -233,8 +233,24 @@ class TestNewFolder:
         assert run(script).returncode == -9
         assert not out.exists()
 
-        exporter("jsonl").write(PAIRS, out)  # what the killed one left is in nobody's way
+        (left,) = out.parent.iterdir()
+        assert left.name.endswith(".part")
+
+        exporter("jsonl").write(PAIRS, out)
+
         assert (out / "train.jsonl").exists()
+        assert list(out.parent.iterdir()) == [out]  # what the killed one left is cleared away
+
+    def test_it_leaves_an_export_alone_that_is_still_under_way(self, out):
+        def rows():
+            yield PAIR
+            exporter("jsonl").write(PAIRS, out)  # a second one, meanwhile, is quicker
+            yield PAIR
+
+        with pytest.raises(OutputNotEmpty):
+            exporter("jsonl").write(rows(), out)
+
+        assert list(out.parent.iterdir()) == [out]
 
     def test_it_names_a_folder_that_cannot_be_made(self, out):
         out.write_text("a file where a folder should be")
