@@ -16,8 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hitl.accounts import access
 from hitl.accounts.models import Project
 from hitl.core import errors, http, schema
-from hitl.core.instance import Instance
-from hitl.core.secrets import ensure_same_secret
+from hitl.core.instance import Instance, ensure_ready
 from webui.base import register_pages
 from webui.frame import error_page, layout_of_request
 
@@ -59,9 +58,7 @@ def create_app(instance: Instance) -> Flask:
     Raises SchemaOutOfDate or SecretDiffers when the database does not fit this program.
     """
     import_parts()
-    schema.ensure_current(instance.database)
-    with instance.database.writing() as db:
-        ensure_same_secret(db, instance.keys)
+    ensure_ready(instance)
     app = Service(
         "hitl",
         info=Info(title="hitl", version=version_of("hitl")),

@@ -80,15 +80,21 @@ def _run(arguments: list[str] | None) -> Any:
 def _reason(error: Exception) -> str | None:
     """Return the sentence for an expected refusal; None for a bug."""
     from pydantic import ValidationError
-    from sqlalchemy.exc import InterfaceError, OperationalError
+    from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError
 
     from hitl.core.errors import AppError
 
     if isinstance(error, AppError):
         return error.message
     if isinstance(error, ValidationError) and error.title == "Settings":
-        problems = [f"HITL_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()]
-        return "a setting is wrong. " + "; ".join(problems)
-    if isinstance(error, OperationalError | InterfaceError):
+        return "a setting is wrong. " + "; ".join(map(_wrong_setting, error.errors()))
+    if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError:  # "not a database"
         return f"the database does not answer, or is locked: {error.orig}. Check HITL_DATABASE_URL and try again."
     return None
+
+
+def _wrong_setting(problem: Any) -> str:
+    name = f"HITL_{'_'.join(map(str, problem['loc'])).upper()}"
+    if problem["type"] == "extra_forbidden":  # only hitl.toml can bring one
+        return f"{name}: hitl.toml names it, but there is no such setting"
+    return f"{name}: {problem['msg'].removeprefix('Value error, ')}"

@@ -13,9 +13,9 @@ import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from hitl.core import schema
 from hitl.core.errors import AppError
-from hitl.core.instance import Instance, open_instance
+from hitl.core.instance import Instance, ensure_ready, open_instance
+from hitl.core.jobs import Worker
 from hitl.core.logs import configure_logs
 from hitl.core.settings import Settings
 
@@ -37,6 +37,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         self.with_worker = with_worker
         self.when_ready = when_ready
         self.instance: Instance | None = None
+        self.worker: Worker | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -48,6 +49,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "timeout": 60,
             "graceful_timeout": 20,
             "keepalive": 75,  # longer than a proxy's own, so that the proxy never writes into a closed connection
+            # Who the proxies are is said by HITL_TRUSTED_PROXIES alone (hitl/app.py); gunicorn would believe 127.0.0.1.
+            "forwarded_allow_ips": "",
             "control_socket_disable": True,
             "post_worker_init": self._start_background,
             "worker_exit": self._stop_background,
@@ -67,8 +70,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def _start_background(self, worker: Any) -> None:
         if self.with_worker and self.instance is not None:
-            from hitl.core.jobs import Worker
-
             self.worker = Worker(self.instance.database)
             threading.Thread(target=self.worker.run, name="jobs", daemon=True).start()
         if worker.age == 1:
@@ -76,7 +77,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
     def _stop_background(self, _arbiter: Any, _worker: Any) -> None:
         if self.instance is not None:
-            if self.with_worker:
+            if self.worker is not None:
                 self.worker.stop()
             self.instance.database.close()
 
@@ -94,11 +95,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 def run_server(
     settings: Settings, address: str, *, with_worker: bool = True, when_ready: Callable[[], None] = lambda: None
 ) -> None:
-    """Serve until stopped. Raises OneProcessOnSqlite, SchemaOutOfDate and whatever keeps the instance from opening."""
+    """Serve until stopped.
+
+    Raises OneProcessOnSqlite, SchemaOutOfDate, SecretDiffers and whatever keeps the instance from opening.
+    """
     instance = open_instance(settings)
     if instance.database.is_sqlite and settings.web_processes > 1:
         raise OneProcessOnSqlite
-    schema.ensure_current(instance.database)
+    ensure_ready(instance)
     instance.database.close()
     Server(settings, address, with_worker=with_worker, when_ready=when_ready).run()
 
@@ -109,9 +113,5 @@ def run_server(
 @click.option("--worker/--no-worker", default=True, show_default=True, help="Do background work in the same processes.")
 def serve(host: str, port: int, worker: bool) -> None:
     """Serve the pages and the API."""
-    run_server(
-        Settings(),
-        f"{host}:{port}",
-        with_worker=worker,
-        when_ready=lambda: click.echo(f"Serving on http://{host}:{port}"),
-    )
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"  # an IPv6 address stands in brackets
+    run_server(Settings(), address, with_worker=worker, when_ready=lambda: click.echo(f"Serving on http://{address}"))

@@ -5,11 +5,9 @@ import signal
 import click
 
 from hitl.app import import_parts
-from hitl.core import schema
-from hitl.core.instance import open_instance
+from hitl.core.instance import open_ready_instance
 from hitl.core.jobs import Worker
 from hitl.core.logs import configure_logs
-from hitl.core.secrets import ensure_same_secret
 
 
 @click.command()
@@ -17,11 +15,8 @@ from hitl.core.secrets import ensure_same_secret
 def worker(until_idle: bool) -> None:
     """Do background work: rules, expired leases, dataset versions."""
     import_parts()
-    instance = open_instance()
+    instance = open_ready_instance()
     configure_logs(instance.settings.log_format)
-    schema.ensure_current(instance.database)
-    with instance.database.writing() as db:
-        ensure_same_secret(db, instance.keys)
     jobs = Worker(instance.database)
     if until_idle:
         jobs.run_until_idle()

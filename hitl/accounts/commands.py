@@ -14,7 +14,7 @@ from hitl.accounts.models import ApiKey, Membership, Project, User
 from hitl.accounts.password_change import set_password_hash
 from hitl.accounts.permissions import ROLES, SCOPES
 from hitl.core.errors import NotFound
-from hitl.core.instance import Instance, open_instance
+from hitl.core.instance import Instance, open_ready_instance
 
 role_option = click.option("--role", type=click.Choice(list(ROLES)), default="annotator", show_default=True)
 project_option = click.option("--project", "slug", required=True, metavar="SLUG", help="The project's short name.")
@@ -56,7 +56,7 @@ def add_user(
     email: str, name: str, is_owner: bool, slug: str | None, role: str, password_stdin: bool, as_json: bool
 ) -> None:
     """Make an account, and print a link by which the person sets a password."""
-    instance = open_instance()
+    instance = open_ready_instance()
     password_hash = _hash_from_stdin(email) if password_stdin else None
     with instance.database.writing() as db:
         person = users.create_user(db, email, name, is_owner=is_owner)
@@ -75,7 +75,7 @@ def add_user(
 @json_option
 def reset_link(email: str, as_json: bool) -> None:
     """Print a link by which the person sets a new password. It works once, for 24 hours."""
-    instance = open_instance()
+    instance = open_ready_instance()
     with instance.database.writing() as db:
         person = users.user_of_email(db, email)
         link = _reset_url(instance, reset_links.create_reset_link(db, person))
@@ -86,7 +86,7 @@ def reset_link(email: str, as_json: bool) -> None:
 @click.argument("email")
 def deactivate(email: str) -> None:
     """Close an account: sessions end, keys are revoked, leases go back. Reviews stay."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         person = users.user_of_email(db, email)
         users.deactivate(db, person)
     click.echo(f"{person.email} can no longer sign in. Undo: hitl user activate {person.email}")
@@ -96,7 +96,7 @@ def deactivate(email: str) -> None:
 @click.argument("email")
 def activate(email: str) -> None:
     """Open a closed account again. Revoked keys stay revoked."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         person = users.user_of_email(db, email)
         users.activate(db, person)
     click.echo(f"{person.email} can sign in again.")
@@ -106,7 +106,7 @@ def activate(email: str) -> None:
 @json_option
 def list_users(as_json: bool) -> None:
     """List all accounts."""
-    with open_instance().database.reading() as db:
+    with open_ready_instance().database.reading() as db:
         people = [_described_user(db, person) for person in db.scalars(select(User).order_by(User.email))]
     lines = [
         f"{p['email']:32} {p['name']:24} {'closed' if p['deactivated_at'] else 'owner' if p['is_owner'] else '':8}"
@@ -131,7 +131,7 @@ def project() -> None:
 @json_option
 def create_project(slug: str, name: str, email: str | None, as_json: bool) -> None:
     """Make a project, with the starter rubric."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         first_admin = None if email is None else users.user_of_email(db, email)
         made = projects.create_project(db, slug, name, by=first_admin)
     _say({"id": made.id, "slug": made.slug, "name": made.name}, as_json, f"Made the project {made.slug}.")
@@ -141,7 +141,7 @@ def create_project(slug: str, name: str, email: str | None, as_json: bool) -> No
 @json_option
 def list_projects(as_json: bool) -> None:
     """List all projects."""
-    with open_instance().database.reading() as db:
+    with open_ready_instance().database.reading() as db:
         rows = db.scalars(select(Project).order_by(Project.slug)).all()
     found = [{"id": row.id, "slug": row.slug, "name": row.name} for row in rows]
     _say({"projects": found}, as_json, *(f"{row.slug:32} {row.name}" for row in rows))
@@ -154,7 +154,7 @@ def list_projects(as_json: bool) -> None:
 def change_settings(slug: str, changes: tuple[str, ...], as_json: bool) -> None:
     """Set a project's settings, such as lease_minutes=20; without any, show them."""
     named = dict(_name_and_value(change) for change in changes)
-    database = open_instance().database
+    database = open_ready_instance().database
     with database.writing() if named else database.reading() as db:
         found = projects.project_of_slug(db, slug)
         settings = projects.change_settings(db, found, named) if named else projects.settings_of(found)
@@ -176,7 +176,7 @@ def member() -> None:
 @role_option
 def add_member(email: str, slug: str, role: str) -> None:
     """Make a person a member, or give a member another role."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         found, person = projects.project_of_slug(db, slug), users.user_of_email(db, email)
         membership = members.membership_of(db, found, person)
         if membership is None:
@@ -191,7 +191,7 @@ def add_member(email: str, slug: str, role: str) -> None:
 @project_option
 def remove_member(email: str, slug: str) -> None:
     """End a membership: keys are revoked, leases go back. Reviews stay."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         membership = members.membership_of(db, projects.project_of_slug(db, slug), users.user_of_email(db, email))
         if membership is None:
             raise NotAMember
@@ -215,7 +215,7 @@ def key() -> None:
 @json_option
 def create_key(slug: str, email: str, scopes: tuple[str, ...], name: str, as_json: bool) -> None:
     """Make a key and print it. It is shown only now."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         found, maker = projects.project_of_slug(db, slug), users.user_of_email(db, email)
         made, token = keys.create_key(db, found, maker, name, scopes)
     click.echo("Keep this key; it is not shown again.", err=True)
@@ -227,7 +227,7 @@ def create_key(slug: str, email: str, scopes: tuple[str, ...], name: str, as_jso
 @json_option
 def list_keys(slug: str, as_json: bool) -> None:
     """List a project's keys."""
-    with open_instance().database.reading() as db:
+    with open_ready_instance().database.reading() as db:
         found = [_described_key(row) for row in db.scalars(keys.keys_of(projects.project_of_slug(db, slug)))]
     lines = [
         f"{k['hint']}…  {k['name']:24} {k['maker']:32} {','.join(k['scopes'])}{'  revoked' if k['revoked_at'] else ''}"
@@ -241,7 +241,7 @@ def list_keys(slug: str, as_json: bool) -> None:
 @project_option
 def revoke_key(hint: str, slug: str) -> None:
     """End a key for good. HINT is its beginning, as `hitl key list` shows it, or its id."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         running = [k for k in db.scalars(keys.keys_of(projects.project_of_slug(db, slug))) if k.revoked_at is None]
         wanted = hint.rstrip("…")
         matching = [k for k in running if wanted in (k.hint, str(k.id))]

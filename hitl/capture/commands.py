@@ -11,9 +11,8 @@ import orjson
 
 from hitl.accounts.projects import project_of_slug
 from hitl.capture.files import RUN_AGAIN, STDIN, RejectedLines, Source, Tally, capture_lines, open_source
-from hitl.core import schema
 from hitl.core.errors import AppError
-from hitl.core.instance import open_instance
+from hitl.core.instance import open_ready_instance
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -39,8 +38,7 @@ def capture(file: str, slug: str, rejected_file: Path | None, as_json: bool) -> 
 
     Lines that are refused go to FILE.rejected.jsonl with their number and the reason, and the exit code is 1.
     """
-    instance = open_instance()
-    schema.ensure_current(instance.database)
+    instance = open_ready_instance()
     with instance.database.reading() as db:
         project_id = project_of_slug(db, slug).id
     rejected = RejectedLines(rejected_file or Path(("stdin" if file == STDIN else file) + ".rejected.jsonl"))

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from hitl.core import schema
 from hitl.core.database import Database
-from hitl.core.secrets import Keys, load_keys
+from hitl.core.secrets import Keys, ensure_same_secret, load_keys
 from hitl.core.settings import Settings
 
 
@@ -19,7 +20,7 @@ class Instance:
 def open_instance(settings: Settings | None = None) -> Instance:
     """Return the instance that the settings describe. Does not connect yet.
 
-    Raises SecretMissing or SecretTooShort; pydantic.ValidationError for settings of the wrong type.
+    Raises SecretMissing, SecretTooShort or SecretFileUnusable; pydantic.ValidationError for settings of the wrong type.
     """
     settings = settings or Settings()
     keys = load_keys(settings)
@@ -30,3 +31,22 @@ def open_instance(settings: Settings | None = None) -> Instance:
         session_info={"keys": keys, "storage_url": settings.storage_url},
     )
     return Instance(settings, database, keys)
+
+
+def open_ready_instance(settings: Settings | None = None) -> Instance:
+    """Return the instance that the settings describe, whose database fits this program and its secret.
+
+    Raises what `open_instance` and `ensure_ready` raise.
+    """
+    instance = open_instance(settings)
+    ensure_ready(instance)
+    return instance
+
+
+def ensure_ready(instance: Instance) -> None:
+    """Look whether this process may work on the database: with another secret, pseudonyms and draws would be wrong.
+
+    Raises SchemaOutOfDate, SecretDiffers.
+    """
+    schema.ensure_current(instance.database)
+    ensure_same_secret(instance.database, instance.keys)

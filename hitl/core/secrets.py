@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from hitl.core.database import Base
+from hitl.core.database import Base, Database, insert_into
 from hitl.core.errors import AppError
 from hitl.core.settings import Settings, sqlite_file
 
@@ -38,6 +38,12 @@ class SecretDiffers(AppError):
     """This database was set up with another HITL_SECRET. With this one, sign-ins and pseudonyms would not match."""
 
     code = "secret_differs"
+
+
+class SecretFileUnusable(AppError):
+    """The secret beside the SQLite database can be neither read nor made."""
+
+    code = "secret_file_unusable"
 
 
 class Instance(Base):
@@ -82,7 +88,7 @@ def keys_of(db: Session) -> Keys:
 def load_keys(settings: Settings) -> Keys:
     """Return the keys of this instance; on SQLite the secret is made once and kept beside the database, mode 0600.
 
-    Raises SecretMissing, SecretTooShort.
+    Raises SecretMissing, SecretTooShort, SecretFileUnusable.
     """
     if settings.secret is not None:
         secret = settings.secret.get_secret_value()
@@ -92,15 +98,27 @@ def load_keys(settings: Settings) -> Keys:
     database_file = sqlite_file(settings.database_url)
     if database_file is None:
         raise SecretMissing
-    return Keys.derive(_kept_secret(database_file.with_name(database_file.name + ".secret")))
+    try:
+        return Keys.derive(_kept_secret(database_file.with_name(database_file.name + ".secret")))
+    except OSError as error:
+        raise SecretFileUnusable(
+            f"The secret beside the database {database_file} can be neither read nor made: {error.strerror}. "
+            "Check HITL_DATABASE_URL and the rights on its folder."
+        ) from error
 
 
-def ensure_same_secret(db: Session, keys: Keys) -> None:
+def ensure_same_secret(database: Database, keys: Keys) -> None:
     """Store the secret's fingerprint the first time; raise SecretDiffers when a process comes with another one."""
-    known = db.scalar(select(Instance.secret_fingerprint))
+    fingerprint = select(Instance.secret_fingerprint)
+    with database.reading() as db:
+        known = db.scalar(fingerprint)
     if known is None:
-        db.add(Instance(secret_fingerprint=keys.fingerprint))
-    elif not hmac.compare_digest(known, keys.fingerprint):
+        with database.writing() as db:
+            # Several processes may start at once on a new database: the first one's secret counts.
+            first = insert_into(db, Instance).values(id=1, secret_fingerprint=keys.fingerprint)
+            db.execute(first.on_conflict_do_nothing())
+            known = db.scalars(fingerprint).one()
+    if not hmac.compare_digest(known, keys.fingerprint):
         raise SecretDiffers
 
 

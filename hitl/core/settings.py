@@ -1,10 +1,28 @@
 """Settings: `HITL_…` environment variables, then `hitl.toml` in the working directory, then defaults for a laptop."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, HttpUrl, SecretStr
+from pydantic import Field, HttpUrl, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from hitl.core.errors import AppError
+
+DATABASE_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+
+
+class SettingsFileUnreadable(AppError):
+    """hitl.toml in this folder cannot be read."""
+
+    code = "settings_file_unreadable"
+
+
+class _SettingsFile(TomlConfigSettingsSource):
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        try:
+            return super()._read_file(file_path)
+        except (ValueError, OSError) as error:  # no TOML, no UTF-8, no right to read it
+            raise SettingsFileUnreadable(f"{file_path} cannot be read: {error}.") from error
 
 
 class Settings(BaseSettings):
@@ -23,6 +41,20 @@ class Settings(BaseSettings):
     web_processes: int = Field(default=1, ge=1, le=64)  # on SQLite only 1
     web_threads: int = Field(default=16, ge=1, le=512)  # per process
 
+    @field_validator("database_url")
+    @classmethod
+    def _names_a_database(cls, url: str) -> str:
+        from sqlalchemy import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            driver = make_url(url).drivername
+        except (ArgumentError, ValueError):
+            driver = ""
+        if driver not in DATABASE_DRIVERS:  # the URL may hold a password: it is not repeated
+            raise ValueError("write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE")
+        return url
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -32,7 +64,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, _SettingsFile(settings_cls)
 
     @property
     def is_https(self) -> bool:

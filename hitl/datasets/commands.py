@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session, joinedload
 from exporters.exporter import Exported
 from exporters.registry import EXPORTERS
 from hitl.accounts.projects import project_of_slug
-from hitl.core import schema
-from hitl.core.instance import Instance, open_instance
+from hitl.core.instance import Instance, open_ready_instance
 from hitl.core.jobs import Job, Worker
 from hitl.core.logs import configure_logs
 from hitl.datasets.errors import FreezeFailed
@@ -127,9 +126,8 @@ def export(version_name: str, slug: str, format_name: str, out: Path, splits: tu
 
 
 def _open() -> Instance:
-    instance = open_instance()
+    instance = open_ready_instance()
     configure_logs(instance.settings.log_format)
-    schema.ensure_current(instance.database)
     return instance
 
 

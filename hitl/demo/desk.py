@@ -58,8 +58,8 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> lis
     sign_ins = _kept_sign_ins(folder / "sign-ins.txt")
     instance = open_instance(settings)
     schema.upgrade(instance.database)
+    ensure_same_secret(instance.database, instance.keys)
     with instance.database.writing() as db:
-        ensure_same_secret(db, instance.keys)
         project = db.scalar(select(Project).where(Project.slug == SLUG))
         is_new = project is None
         if project is None:

@@ -7,7 +7,7 @@ import orjson
 from pydantic import ValidationError
 
 from hitl.accounts.projects import project_of_slug
-from hitl.core.instance import open_instance
+from hitl.core.instance import open_ready_instance
 from hitl.queue.errors import UnknownRule
 from hitl.queue.models import Rule
 from hitl.queue.queries import counts_by_state, lease_counts, rule_of_name, rule_tallies, running_rules, stuck_count
@@ -28,7 +28,7 @@ def queue() -> None:
 @as_json_option
 def status(slug: str, as_json: bool) -> None:
     """Say how much waits, and how many are at it."""
-    with open_instance().database.reading() as db:
+    with open_ready_instance().database.reading() as db:
         project = project_of_slug(db, slug)
         is_open, is_waiting, is_partly_done, is_closed = db.execute(counts_by_state(project)).one()
         leases, people = db.execute(lease_counts(project)).one()
@@ -85,7 +85,7 @@ def add(
         terms = Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"]) from error
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         made = create_rule(db, project_of_slug(db, slug), name, terms)
         told = _told(made, 1, terms)
     _tell(told, as_json, [f"“{made.name}” is on: {_in_words(terms)}."])
@@ -98,7 +98,7 @@ def list_rules(slug: str, as_json: bool) -> None:
     """List the rules that are switched on, and how many responses each has drawn."""
     rules: list[dict[str, Any]] = []
     lines = []
-    with open_instance().database.reading() as db:
+    with open_ready_instance().database.reading() as db:
         project = project_of_slug(db, slug)
         tallies = {rule_id: counts for rule_id, *counts in db.execute(rule_tallies(project))}
         for found, version in db.execute(running_rules(project.id)):
@@ -114,7 +114,7 @@ def list_rules(slug: str, as_json: bool) -> None:
 @in_project
 def end(name: str, slug: str) -> None:
     """Switch the rule NAME off. What it drew stays."""
-    with open_instance().database.writing() as db:
+    with open_ready_instance().database.writing() as db:
         found = db.scalar(rule_of_name(project_of_slug(db, slug), name))
         if found is None:
             raise UnknownRule

@@ -1,12 +1,13 @@
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy.orm import Session
 
 from hitl.core import secrets
+from hitl.core.database import Database
 from hitl.core.secrets import Keys, SecretDiffers, SecretMissing, SecretTooShort, ensure_same_secret, load_keys
 from hitl.core.settings import Settings
 
@@ -48,12 +49,25 @@ class TestLoadKeys:
 
 
 class TestEnsureSameSecret:
-    def test_it_refuses_another_secret_than_the_database_knows(self, db: Session) -> None:
-        ensure_same_secret(db, Keys.derive("a" * 32))
-        ensure_same_secret(db, Keys.derive("a" * 32))
+    def test_it_refuses_another_secret_than_the_database_knows(self, shared_database: Database) -> None:
+        ensure_same_secret(shared_database, Keys.derive("a" * 32))
+        ensure_same_secret(shared_database, Keys.derive("a" * 32))
 
         with pytest.raises(SecretDiffers):
-            ensure_same_secret(db, Keys.derive("b" * 32))
+            ensure_same_secret(shared_database, Keys.derive("b" * 32))
+
+    def test_it_lets_many_processes_start_at_once_on_a_new_database(self, shared_database: Database) -> None:
+        def start(number: int) -> bool:
+            try:
+                ensure_same_secret(shared_database, Keys.derive(str(number % 2) * 32))
+            except SecretDiffers:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as processes:
+            welcome = list(processes.map(start, range(8)))
+
+        assert welcome in ([True, False] * 4, [False, True] * 4)
 
 
 def test_a_tokens_digest_does_not_contain_the_token() -> None:
