@@ -60,6 +60,10 @@ from hitl.review.models import Review
 log = structlog.get_logger()
 
 FREEZE_JOB = "datasets.freeze"
+HOW_TO_SAY_MAY_TRAIN = (
+    "Nobody said whether they may train: say may_train with each response, set the project's may_train_default to yes, "
+    "or include the unknown ones in this dataset."
+)
 _FIRST_PASS_SHARE = 0.85  # of the time, for the progress bar
 
 Found = Pair | Completion
@@ -280,7 +284,8 @@ def _why_no_rows(figures: Figures) -> str:
             "Nothing in this project makes a row for this selection: no counted review decided anything of that kind."
         )
     reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in figures.left_out.most_common())
-    return f"No row is left. Left out: {reasons}."
+    said = f"No row is left. Left out: {reasons}."
+    return said if "may_train_unknown" not in figures.left_out else f"{said} {HOW_TO_SAY_MAY_TRAIN}"
 
 
 def _decide(database: Database, writing: _Writing, batch: Batch) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -49,7 +49,7 @@ class Groups:
         return {input_hash: split_of_group[self._group_of(input_hash)] for input_hash in self._rows_of_input}
 
     def large_groups(self, splits: dict[str, Split]) -> list[LargeGroup]:
-        """Return the groups with more than a fifth of all rows, largest first."""
+        """Return the groups of several rows with more than a fifth of all, largest first."""
         rows: dict[int, int] = {}
         for input_hash, count in self._rows_of_input.items():
             group = self._group_of(input_hash)
@@ -59,7 +59,7 @@ class Groups:
         large = [
             LargeGroup(splits[smallest[group]], count, count / total, smallest[group])
             for group, count in rows.items()
-            if count / total > LARGE_GROUP_SHARE
+            if count > 1 and count / total > LARGE_GROUP_SHARE  # one row alone is a small dataset, not a large group
         ]
         return sorted(large, key=lambda group: (-group.rows, group.smallest_input_hash))
 

@@ -103,3 +103,9 @@ def test_a_group_above_a_fifth_of_the_rows_is_reported():
     assert (large.rows, large.share) == (3, 0.3)
     assert large.smallest_input_hash == min(hash_of(n) for n in range(3))
     assert groups.count == 8
+
+
+def test_a_single_row_is_no_large_group_however_small_the_dataset():
+    groups = grouped([(hash_of(n), ()) for n in range(3)])
+
+    assert groups.large_groups(groups.splits("", SHARES)) == []

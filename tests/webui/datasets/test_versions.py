@@ -39,12 +39,14 @@ class TestTheVersion:
         assert "The chosen answer is longer in 0 of 100 pairs" in words(page)
 
     def test_it_warns_of_splits_without_rows_and_of_large_groups(self, desk, ada):
-        frozen(desk, rows=1, shares={"train": 0.5, "validation": 0.5, "test": 0})
+        for number in range(2):
+            desk.corrected(f"Question {number}?", "Wrong", f"Right {number}", end_user="guest")
+        desk.freeze("desk", shares={"train": 0.5, "validation": 0.5, "test": 0})
 
         page = words(ada.get(f"{desk.url}/desk/1"))
 
         assert "Warns: no row in" in page
-        assert "Warns: 100 of 100 rows belong together" in page
+        assert "Warns: 100 of 100 rows belong together 2 rows that share" in page
 
     def test_it_turns_pages_and_filters_by_split_and_origin(self, desk, ada):
         frozen(desk, rows=60)
