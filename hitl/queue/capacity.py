@@ -20,6 +20,7 @@ class Capacity:
     """How many reviews are wanted and made, on the average of the last days."""
 
     days: int  # how many were looked at: a young project has fewer
+    is_first_day: bool  # what came in at once, such as a file, says nothing yet about a day
     wanted_per_day: float  # by items that came in
     made_per_day: float  # counted ones
     missing: int  # reviews that open items still want and nobody is at
@@ -49,6 +50,7 @@ def capacity(db: Session, project: Project) -> Capacity:
     )
     return Capacity(
         days=days,
+        is_first_day=clock.now() - project.created_at < timedelta(days=1),
         wanted_per_day=(db.scalar(wanted) or 0) / days,
         made_per_day=(db.scalar(made) or 0) / days,
         missing=int(db.scalar(missing) or 0),

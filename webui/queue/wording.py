@@ -86,6 +86,9 @@ def _priority_in_words(priority: int) -> str:
 def capacity_in_words(capacity: Capacity) -> tuple[str, str]:
     """Return whether reviewers keep up: the fact, and what it comes to."""
     wanted, made, missing = capacity.wanted_per_day, capacity.made_per_day, capacity.missing
+    if capacity.is_first_day:
+        fact = f"{wanted:,.0f} {_reviews(wanted)} wanted, {made:,.0f} {'is' if made == 1 else 'are'} made."
+        return fact, "Whether the reviewers keep up shows after the first day."
     fact = (
         f"{_per_day(wanted)} {_reviews(wanted)} wanted in a day, {_per_day(made)} {'is' if made == 1 else 'are'} made."
     )

@@ -1,4 +1,7 @@
+from datetime import timedelta
+
 from hitl.capture.models import Response
+from hitl.core import clock
 from hitl.queue import items, leases
 from hitl.queue.items import add_item
 from hitl.queue.rules import AllCondition, Terms, apply_rules, create_rule
@@ -76,9 +79,19 @@ class TestShow:
 
         words = words_of(sign_in(lead).get(HOME).text)
 
-        assert "3 reviews are wanted in a day, 0 are made." in words
+        assert "3 Still wanted 3 reviews are wanted, 0 are made." in words
         assert "1 Everything All responses, 3 reviews each. Fitted 1." in words
         assert "Stuck" not in words
+
+    def test_it_tells_a_lead_after_the_first_day_whether_reviewers_keep_up(self, committed, sign_in, desk, member):
+        lead = member("lead")
+        add_item(committed, desk, [factories.Response(project=desk)], reviews_wanted=3)
+        desk.created_at = clock.now() - timedelta(days=1)
+        committed.flush()
+
+        words = words_of(sign_in(lead).get(HOME).text)
+
+        assert "+3 More comes in than gets reviewed 3 reviews are wanted in a day, 0 are made." in words
 
     def test_it_names_stuck_items(self, committed, sign_in, desk, member):
         lead = member("lead")
