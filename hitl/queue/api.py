@@ -142,8 +142,9 @@ def pick_items(path: ProjectPath, body: PickBody) -> HttpResponse:
     A response that has an item keeps it, with the more reviews and the higher priority of both.
     """
     wish = Wish(body.reviews_wanted, body.priority)
-    by_response = add_items(g.db, g.project, dict.fromkeys(_picked(body), wish), added_by=g.user)
-    return answer(PickedItems(items=_shown_items(list(by_response.values()))), 201)
+    picked = dict.fromkeys(_picked(body), wish)
+    by_response = add_items(g.db, g.project, picked, added_by=g.user)
+    return answer(PickedItems(items=_shown_items([by_response[response_id] for response_id in picked])), 201)
 
 
 @bp.get("/items/<uuid:item_id>", responses={200: ItemWithAssignments})
@@ -259,7 +260,7 @@ def _reviewer(body: AssignBody) -> User:
 
 
 def _picked(body: PickBody) -> list[UUID]:
-    """Return our ids of the responses picked, in order, each once; refuse the first that is not there by its place."""
+    """Return our ids of the responses picked, in order; refuse the first that is not there by its place."""
     theirs = select(Response.id, Response.client_id).where(Response.project_id == g.project.id)
     known = set(g.db.scalars(theirs.where(Response.id.in_(body.response_ids))))
     by_client_id = {

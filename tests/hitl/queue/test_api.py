@@ -110,6 +110,17 @@ class TestItems:
         assert shown == [([str(one.id)], 2, 2, 3), ([str(other.id)], 2, 2, 3)]
         assert lead.get(f"{here}/items").json["items"] == picked.json["items"]
 
+    def test_they_come_back_in_the_order_in_which_they_were_picked(self, here, lead, project, committed):
+        oldest, middle, newest = (factories.Response(project=project) for _ in range(3))
+        committed.commit()
+        lead.post(f"{here}/items", json={"response_ids": [str(newest.id)]})
+
+        asked = {"response_ids": [str(middle.id), str(oldest.id)], "client_ids": [newest.client_id, middle.client_id]}
+        picked = lead.post(f"{here}/items", json=asked)
+
+        order = [item["response_ids"] for item in picked.json["items"]]
+        assert order == [[str(middle.id)], [str(oldest.id)], [str(newest.id)]]
+
     @pytest.mark.parametrize(
         ("body", "status", "param"),
         [

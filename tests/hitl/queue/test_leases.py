@@ -10,6 +10,8 @@ from hitl.core.errors import NotFound
 from hitl.queue import leases
 from hitl.queue.errors import LeaseEnded, NoMember, TooManyLeases
 from hitl.queue.items import assign, change_reviews_wanted, unassign
+from hitl.queue.jobs import expire_leases
+from hitl.queue.leases import SWEPT_AT_ONCE
 from hitl.queue.models import Assignment
 from hitl.queue.queries import running_leases
 from tests.hitl import factories
@@ -424,3 +426,16 @@ class TestExpireDue:
 
         assert (standing.is_reserving, kept.open_slots) == (True, 0)
         assert (let_go.is_reserving, ended.open_slots) == (False, 1)
+
+    def test_the_job_ends_all_even_those_of_an_item_that_many_hold(self, db, project, hands):
+        crowded = factories.Item(project=project, reviews_wanted=SWEPT_AT_ONCE + 1, open_slots=0)
+        for _ in range(SWEPT_AT_ONCE + 1):
+            factories.Lease(item=crowded)
+        hands.move(minutes=1)
+        last = factories.Lease(item=factories.Item(project=project, open_slots=0))
+        hands.move(minutes=16)
+
+        expire_leases(db)
+
+        assert crowded.open_slots == SWEPT_AT_ONCE + 1
+        assert last.ended_as == "expired"
