@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -196,7 +197,12 @@ def publish_rubric(db: Session, project: Project, rubric: Rubric, by: User | Non
 
 def rubric_of(db: Session, item: Item) -> Rubric:
     """Return the rubric by which this item is judged: the one in use when it was made."""
-    return rubric_of_version(db.get_one(RubricVersion, item.rubric_version_id))
+    # A published version never changes. The session itself forgets a row that nobody holds, so a list of reviews would
+    # ask for the same version once for each.
+    known: dict[UUID, Rubric] = db.info.setdefault("rubrics", {})
+    if item.rubric_version_id not in known:
+        known[item.rubric_version_id] = rubric_of_version(db.get_one(RubricVersion, item.rubric_version_id))
+    return known[item.rubric_version_id]
 
 
 def rubric_in_use(db: Session, project: Project) -> Rubric:

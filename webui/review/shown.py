@@ -27,7 +27,7 @@ from hitl.review.answers import CANNOT_JUDGE, Answers
 from hitl.review.corrections import text_of
 from hitl.review.drafts import draft_of
 from hitl.review.models import Draft, Review, Revision
-from hitl.review.queries import WITH_MARKS, last_submitted, review_count_since
+from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
 from hitl.review.rubrics import Choice, Corrected, Criterion, Rubric, Tags, Text, rubric_of
 from hitl.review.submission import reviewed_response
 from webui.base.transcript import Transcript, transcript
@@ -123,7 +123,7 @@ def work_of(db: Session, reviewer: User, project: Project) -> Work:
     return Work(
         done_today=done_today(db, reviewer, project),
         waiting=db.scalar(waiting_count(reviewer, project)) or 0,
-        can_undo=db.scalar(last_submitted(reviewer, project)) is not None,
+        can_undo=bool(db.scalar(select(submitted_reviews(reviewer).where(Review.project_id == project.id).exists()))),
     )
 
 

@@ -1,8 +1,9 @@
 """What a reviewer decided before: the list, one review, and changing it."""
 
 import re
+from contextlib import contextmanager
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from hitl.review.models import Review, Revision
 from tests.hitl import factories
@@ -56,6 +57,20 @@ class TestMine:
 
         assert ("Answer 2." in first, "Answer 0." in first) == (True, False)
         assert ("Answer 2." in second, "Answer 0." in second) == (False, True)
+
+    def test_it_asks_the_database_no_more_often_for_more_reviews(self, ana, desk, shared_database):
+        leases = [desk.hold(desk.add(f"Answer {n}.", open_slots=0)) for n in range(6)]
+        browser = ana()
+        counts = []
+        for some in (leases[:1], leases[1:]):
+            for lease in some:
+                submit(browser, desk, lease, helpful="4")
+            browser.get(f"{desk.url}/my-reviews")  # the first time, more is looked up
+            with queries_counted(shared_database) as asked:
+                browser.get(f"{desk.url}/my-reviews")
+            counts.append(len(asked))
+
+        assert counts[0] == counts[1]
 
     def test_it_refuses_a_cursor_of_elsewhere(self, ana, desk):
         assert ana().get(f"{desk.url}/my-reviews?cursor=x").status_code == 422
@@ -155,3 +170,15 @@ def review_url(desk, committed):
 
 def revisions(committed):
     return committed.scalars(select(Revision).order_by(Revision.number)).all()
+
+
+@contextmanager
+def queries_counted(database):
+    asked = []
+
+    def count(_connection, _cursor, statement, *_):
+        asked.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", count)
+    yield asked
+    event.remove(database.engine, "before_cursor_execute", count)
