@@ -31,7 +31,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-SQLITE_LOCK_WAIT_SECONDS = 10.0
+LOCK_WAIT_SECONDS = 10.0  # then the request is told to try again, instead of taking up a thread for good
+CONNECT_SECONDS = 5
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -122,9 +123,13 @@ class Database:
             arguments["connect_args"] = {"factory": _one_writer_at_a_time(), "timeout": 5.0}
         else:
             arguments.update(pool_pre_ping=True, pool_size=pool_size, max_overflow=pool_size)
+            # A host that swallows packets would be waited for without end.
+            arguments["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
         self.engine = create_engine(self.url, **arguments)
         if self.is_sqlite:
             _take_over_begin(self.engine, sqlite_synchronous)
+        else:
+            _bound_lock_waits(self.engine)
         self._reading_engine = self.engine.execution_options(readonly=True, postgresql_readonly=True)
 
     @contextmanager
@@ -166,7 +171,7 @@ def _one_writer_at_a_time() -> type[sqlite3.Connection]:
         holds_lock = False
 
         def begin_writing(self) -> None:
-            if not lock.acquire(timeout=SQLITE_LOCK_WAIT_SECONDS):
+            if not lock.acquire(timeout=LOCK_WAIT_SECONDS):
                 raise sqlite3.OperationalError("database is locked")
             self.holds_lock = True
             try:
@@ -197,6 +202,13 @@ def _one_writer_at_a_time() -> type[sqlite3.Connection]:
                 lock.release()
 
     return SerialConnection
+
+
+def _bound_lock_waits(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.execute(f"SET lock_timeout = '{LOCK_WAIT_SECONDS:.0f}s'")
+        connection.commit()
 
 
 def _take_over_begin(engine: Engine, synchronous: str) -> None:

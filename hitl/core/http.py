@@ -4,6 +4,7 @@ Only routes (`api.py` files and pages) and hitl/app.py use this module.
 """
 
 import hashlib
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -134,9 +135,12 @@ def open_transactions(app: Flask, database: Database) -> None:
     def open_session() -> None:
         # The whole body first: a slow sender must not hold SQLite's write lock.
         if request.method not in READING_METHODS:
-            request.get_data(
+            body = request.get_data(
                 cache=True, parse_form_data=request.mimetype.startswith(("application/x-www", "multipart/"))
             )
+            # Of a body sent in chunks, without its length, Werkzeug silently reads no more than the limit.
+            if request.content_length is None and len(body) >= (request.max_content_length or math.inf):
+                raise errors.TooLarge
         _refuse_nul()
         g.db = database.session(readonly=request.method in READING_METHODS)
 

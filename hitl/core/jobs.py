@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from sqlalchemy import (
     JSON,
+    ColumnElement,
     Double,
     Index,
     Select,
@@ -29,7 +30,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.sql.functions import FunctionElement
@@ -43,6 +44,7 @@ log = structlog.get_logger()
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 LEASE_SECONDS = 30.0
 POLL_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 10.0  # between tries while the database is away
 MAX_ATTEMPTS = 5
 
 
@@ -214,6 +216,7 @@ class Worker:
         """Work until `stop`. A database that goes away is waited for."""
         threading.Thread(target=self._beat, name="job-heartbeat", daemon=True).start()
         armed = False
+        trouble_count = 0
         while not self._stopping.is_set():
             try:
                 if not armed:
@@ -221,11 +224,13 @@ class Worker:
                         arm_periodic(db)
                     armed = True
                 worked = self.run_one()
-            except Exception:
-                log.exception("worker_trouble")
+                trouble_count = 0
+            except Exception as error:
+                _say_trouble(error)
                 worked = False
+                trouble_count = min(trouble_count + 1, 10)
             if not worked:
-                self._stopping.wait(self.poll_seconds)
+                self._stopping.wait(min(self.poll_seconds * 2**trouble_count, LONGEST_PAUSE_SECONDS))
 
     def stop(self) -> None:
         """Finish the job at hand, take no other."""
@@ -258,7 +263,7 @@ class Worker:
     def _claim(self) -> ClaimedJob | None:
         pick = (
             select(Job.id)
-            .where(Job.due <= database_now(), Job.kind.in_(_handlers))
+            .where(*_due_here())
             .order_by(Job.due)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -280,7 +285,7 @@ class Worker:
     def _anything_due(self) -> bool:
         """Look first without the write lock: an idle worker must not stand in the writers' way on SQLite."""
         with self.database.reading() as db:
-            return db.scalar(select(Job.id).where(Job.due <= database_now()).limit(1)) is not None
+            return db.scalar(select(Job.id).where(*_due_here()).limit(1)) is not None
 
     def _note_failure(self, run: Run, error: str) -> None:
         job = run.job
@@ -303,8 +308,20 @@ class Worker:
                     run.write(due=database_now() + self.lease_seconds)
                 except Superseded:
                     pass  # the attempt itself finds out at its next write
-                except Exception:
-                    log.exception("heartbeat_failed")
+                except Exception as error:
+                    _say_trouble(error)
+
+
+def _due_here() -> tuple[ColumnElement[bool], ...]:
+    """Which jobs this program can do now; those of a newer program wait for it."""
+    return Job.due <= database_now(), Job.kind.in_(_handlers)
+
+
+def _say_trouble(error: Exception) -> None:
+    if isinstance(error, OperationalError | InterfaceError):
+        log.warning("worker_waits_for_the_database", error=str(error.orig))
+    else:
+        log.error("worker_trouble", exc_info=error)
 
 
 def _ending(job: ClaimedJob) -> dict[str, Any]:

@@ -1,10 +1,13 @@
+import io
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
@@ -116,7 +119,76 @@ class TestTransaction:
         assert "POST" in options.headers["Allow"]
 
 
+class TestDatabaseTrouble:
+    def test_it_says_so_while_another_process_holds_the_lock(
+        self, program: FlaskClient, shared_database: Database
+    ) -> None:
+        with self.locked(shared_database):
+            answer = program.post("/api/v1/projects/desk/responses", json=ROW, headers=KEY)
+
+        assert answer.status_code == 503
+        assert answer.json["error"]["code"] == "unavailable"
+        assert "Retry-After" in answer.headers
+        assert program.post("/api/v1/projects/desk/responses", json=ROW, headers=KEY).status_code == 201
+
+    def test_it_says_so_while_the_database_is_away_and_goes_on_when_it_is_back(
+        self, sign_in: SignIn, program: FlaskClient, project: Project, shared_database: Database
+    ) -> None:
+        person = sign_in(factories.Membership(project=project, role="admin").user)
+        if shared_database.is_sqlite:
+            pytest.skip("a file does not go away")
+        with self.gone(shared_database):
+            page = person.get("/projects/desk")
+            refused = program.post("/api/v1/projects/desk/responses", json=ROW, headers=KEY)
+            probe = person.get("/readyz")
+
+        assert [page.status_code, refused.status_code, probe.status_code] == [503, 503, 503]
+        assert "try again in a moment" in page.text
+        assert refused.json["error"]["code"] == "unavailable"
+        assert person.get("/projects/desk").status_code == 200
+        assert program.post("/api/v1/projects/desk/responses", json=ROW, headers=KEY).status_code == 201
+
+    @contextmanager
+    def locked(self, database: Database) -> Iterator[None]:
+        """Hold, on a connection of its own, what every capture has to wait for."""
+        other = create_engine(database.url, isolation_level="AUTOCOMMIT")
+        with other.connect() as connection:
+            connection.execute(text("BEGIN IMMEDIATE" if database.is_sqlite else "BEGIN"))
+            if not database.is_sqlite:
+                connection.execute(text("LOCK TABLE responses IN ACCESS EXCLUSIVE MODE"))
+            yield
+            connection.execute(text("ROLLBACK"))
+        other.dispose()
+
+    @contextmanager
+    def gone(self, database: Database) -> Iterator[None]:
+        """End every connection, and let nobody in."""
+        name = database.url.database
+        server = create_engine(database.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+            end = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+            connection.execute(end, {"name": name})
+            yield
+            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+        server.dispose()
+
+
 class TestRefusals:
+    def test_it_refuses_a_body_that_is_too_large_however_it_is_sent(self, app: Flask, program: FlaskClient) -> None:
+        app.config["MAX_CONTENT_LENGTH"] = 2048
+        body = b'{"client_id": "r-1"}' + b" " * 4096
+
+        whole = program.post("/api/v1/projects/desk/responses", data=body, content_type="application/json")
+        in_chunks = program.post(
+            "/api/v1/projects/desk/responses",
+            input_stream=io.BytesIO(body),
+            content_type="application/json",
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+
+        assert whole.status_code == in_chunks.status_code == 413
+
     def test_it_names_the_methods_that_an_address_takes(self, program: FlaskClient, client: FlaskClient) -> None:
         for answer in (program.delete("/api/v1/key"), client.delete("/sign-in")):
             assert answer.status_code == 405

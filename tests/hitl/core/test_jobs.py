@@ -1,5 +1,6 @@
 import contextlib
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from hitl.core import jobs
 from hitl.core.database import Database
 from hitl.core.jobs import Job, Run, Worker, database_now
+from hitl.core.logs import configure_logs
 
 
 class TestWorker:
@@ -108,6 +110,27 @@ class TestWorker:
         with shared_database.reading() as db:
             keys = db.scalars(select(Job.key).where(Job.every_seconds == 60)).all()
         assert len(keys) == len(set(keys)) == 21
+
+    def test_it_leaves_a_job_alone_that_only_a_newer_program_can_do(self, shared_database: Database) -> None:
+        enqueue(shared_database, "tests.from_the_future", {})
+
+        assert not Worker(shared_database).run_one()
+
+        with shared_database.reading() as db:
+            assert db.scalars(select(Job)).one().state == "queued"
+
+    def test_it_waits_for_a_database_that_is_away_without_an_alarm(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        configure_logs("text")
+        worker = Worker(Database(f"sqlite:///{tmp_path}/no/such/folder/x.sqlite3"), poll_seconds=0.01)
+        threading.Timer(0.3, worker.stop).start()
+
+        worker.run()
+
+        logged = capsys.readouterr().err
+        assert "worker_waits_for_the_database" in logged
+        assert "Traceback" not in logged
 
     def test_it_never_gives_one_job_to_two_workers(self, shared_database: Database, seen: list[Any]) -> None:
         with shared_database.writing() as db:
