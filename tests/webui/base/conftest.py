@@ -1,6 +1,4 @@
-import os
 import threading
-from pathlib import Path
 
 import pytest
 from werkzeug.serving import make_server
@@ -36,28 +34,10 @@ def address(app):
     thread.join()
 
 
-@pytest.fixture(scope="session")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("HITL_TEST_CHROMIUM", "/usr/bin/chromium")
-    if not Path(path).exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"Chromium is missing at {path}")
-        pytest.skip(f"NOT TESTED: Chromium is missing at {path}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path,
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(chromium, address):
+def page(browser, address):
     """A page of its own whose errors and violations of the security policy fail the test."""
-    context = chromium.new_context(base_url=address, viewport={"width": 1280, "height": 800})
+    context = browser.new_context(base_url=address, viewport={"width": 1280, "height": 800})
     page = context.new_page()
     said = []
     page.on("pageerror", lambda error: said.append(str(error)))
