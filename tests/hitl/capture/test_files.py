@@ -189,7 +189,7 @@ class TestCommand:
             time.sleep(0.05)
 
         running.send_signal(signal.SIGINT)  # while it waits for more lines
-        _out, told = running.communicate(timeout=30)
+        _out, told = running.communicate(timeout=100)
 
         assert running.returncode == 130
         # A batch is counted just after it is in, so that one moment may tell of the batch before.
@@ -215,7 +215,7 @@ class TestCommand:
             )
             if not wait:
                 return running
-            out, err = running.communicate(timeout=60)
+            out, err = running.communicate(timeout=100)
             return subprocess.CompletedProcess(command, running.returncode, out, err)
 
         return run

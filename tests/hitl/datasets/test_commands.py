@@ -11,6 +11,7 @@ import pytest
 
 from tests.hitl.datasets.conftest import SECRET
 
+pytestmark = pytest.mark.timeout(300)  # Python starts anew for each command: seconds apiece on a busy machine
 HITL = [sys.executable, "-c", "from hitl.cli import main; main()"]
 
 
@@ -30,7 +31,7 @@ def hitl(environment):
 
     def run(*arguments, code=0, **more):
         done = subprocess.run(
-            [*HITL, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=60, **more
+            [*HITL, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=240, **more
         )
         assert done.returncode == code, done.stdout + done.stderr
         return done

@@ -17,6 +17,8 @@ from hitl.datasets.models import DatasetVersion
 from hitl.datasets.selection import Selection
 from tests.hitl.datasets.conftest import Desk, open_database
 
+pytestmark = pytest.mark.timeout(300)
+
 # Freezes in a process of its own, slowly, so that there is a middle to be killed in.
 WORKER = """
 import sys, time
@@ -53,7 +55,7 @@ def test_a_killed_freeze_is_finished_by_the_next_worker(desk):
     assert desk.version(version.id).state == "freezing"
     assert list(folder(desk, version).iterdir())  # what the dead attempt wrote
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while desk.version(version.id).state == "freezing" and time.monotonic() < deadline:
         jobs.Worker(desk.database).run_until_idle()
         time.sleep(0.2)
