@@ -3,13 +3,13 @@
 from uuid import UUID
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.accounts.projects import settings_of
 from hitl.capture.models import Feedback
 from hitl.core import clock
+from hitl.core.database import insert_into
 from hitl.core.ids import new_id
 from hitl.preferences.models import Verdict
 
@@ -32,8 +32,7 @@ def take_thumbs_as_verdicts(db: Session, project: Project, response_ids: list[UU
 
 
 def _keep_verdict(db: Session, feedback: Feedback) -> None:
-    insert = sqlite.insert if db.get_bind().dialect.name == "sqlite" else postgresql.insert
-    verdict = insert(Verdict).values(
+    verdict = insert_into(db, Verdict).values(
         id=new_id(),
         project_id=feedback.project_id,
         response_id=feedback.response_id,
