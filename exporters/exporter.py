@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -202,7 +203,8 @@ class _Export(Generic[E]):
 
     def card(self) -> str:
         names = {file.split: file.name for file in self.exported.files}
-        return dataset_card(self.exporter.name, names, self.exporter.features(self.exported.kind))
+        content_hash = sha256("".join(file.sha256 for file in self.exported.files).encode()).hexdigest()
+        return dataset_card(self.exporter.name, names, self.exporter.features(self.exported.kind), content_hash)
 
     def write_text(self, name: str, text: bytes) -> None:
         with reporting(self.out / name), closing(HashedFile(self.folder / name)) as file:

@@ -67,6 +67,16 @@ class TestTrlPreferenceInTrl:
 
         assert as_captured(row["chosen"][0]) == PAIRS[1].chosen
 
+    def test_it_reads_the_next_version_from_a_folder_of_the_same_name(self, tmp_path):
+        for version in (1, 2):
+            out = tmp_path / str(version) / "answers"
+            out.parent.mkdir()
+            exporter("trl-preference").write([pair(chosen=assistant(f"Version {version}"))], out)
+
+            chosen = load(out, tmp_path / "cache")["train"][0]["chosen"][0]
+
+            assert chosen["content"] == f"Version {version}"
+
     def test_it_does_not_merge_the_arguments_of_different_calls(self, out, tmp_path):
         rows = [pair(chosen=call("f", '{"room": "hall"}')), pair(chosen=call("f", '{"deg": 21, "on": null}'))]
         exporter("trl-preference").write(rows, out)
