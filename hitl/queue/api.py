@@ -206,8 +206,8 @@ def list_rules(path: ProjectPath) -> HttpResponse:
 @bp.post("/projects/<slug>/rules", responses={201: RuleOut})
 @allow(Permission.QUEUE)
 def create_rule(path: ProjectPath, body: NewRule) -> HttpResponse:
-    """Switch on a rule. It applies to what comes in from now on. 409 `rule_name_taken`."""
-    rule = rules.create_rule(g.db, g.project, body.name, body.terms(), by=g.user)
+    """Switch on a rule for what comes in from now on, and if asked for what came before. 409 `rule_name_taken`."""
+    rule = rules.create_rule(g.db, g.project, body.name, body.terms(), by=g.user, include_earlier=body.include_earlier)
     return answer(RuleOut.of(rule, rules.newest_version(g.db, rule)), 201)
 
 

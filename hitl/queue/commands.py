@@ -66,6 +66,7 @@ def rule() -> None:
     help="Each step counts like a day of waiting.",
 )
 @click.option("--reviews", type=click.IntRange(1, 100), default=1, show_default=True, help="Reviews wanted.")
+@click.option("--include-earlier", is_flag=True, help="Draw from what was captured before, too.")
 @as_json_option
 def add(
     name: str,
@@ -77,16 +78,17 @@ def add(
     negative: bool,
     priority: int,
     reviews: int,
+    include_earlier: bool,
     as_json: bool,
 ) -> None:
-    """Switch on the rule NAME for what comes in from now on."""
+    """Switch on the rule NAME for what comes in from now on; --include-earlier also for what is there."""
     try:
         condition = _condition(model, model_version, feedback, negative)
         terms = Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"]) from error
     with open_ready_instance().database.writing() as db:
-        made = create_rule(db, project_of_slug(db, slug), name, terms)
+        made = create_rule(db, project_of_slug(db, slug), name, terms, include_earlier=include_earlier)
         told = _told(made, 1, terms)
     _tell(told, as_json, [f"“{made.name}” is on: {_in_words(terms)}."])
 

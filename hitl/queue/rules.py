@@ -22,7 +22,7 @@ from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.accounts.names import clean_name
 from hitl.capture.models import Feedback, Response
-from hitl.core import clock
+from hitl.core import clock, jobs
 from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
 from hitl.core.secrets import keys_of
@@ -32,6 +32,7 @@ from hitl.queue.models import Rule, RuleVersion, Selection
 from hitl.queue.queries import running_rules
 
 MAX_REVIEWS_WANTED = 100
+DRAW_FROM_EARLIER = "queue.draw_from_earlier"  # the job that lets a new rule look back
 MAX_PRIORITY_DAYS = 365
 
 
@@ -110,9 +111,12 @@ def condition_of(version: RuleVersion) -> AllCondition | ModelCondition | Feedba
     return _conditions.validate_python(version.condition)
 
 
-def create_rule(db: Session, project: Project, name: str, terms: Terms, by: User | None = None) -> Rule:
+def create_rule(
+    db: Session, project: Project, name: str, terms: Terms, by: User | None = None, *, include_earlier: bool = False
+) -> Rule:
     """Switch on a new rule; it applies to what is captured from now on.
 
+    include_earlier: it also draws, by a job, from what was captured before.
     Raises NameUnacceptable, RuleNameTaken.
     """
     rule = Rule(project_id=project.id, name=clean_name(name), created_at=clock.now())
@@ -122,7 +126,10 @@ def create_rule(db: Session, project: Project, name: str, terms: Terms, by: User
     except IntegrityError as error:
         raise RuleNameTaken(param="/name") from error
     _add_version(db, rule, 1, terms)
-    audit.record(db, by, "rule_created", rule, project, **terms.model_dump(mode="json"))
+    if include_earlier:
+        jobs.enqueue(db, DRAW_FROM_EARLIER, {"rule_id": str(rule.id)})
+    details = {**terms.model_dump(mode="json"), "include_earlier": include_earlier}
+    audit.record(db, by, "rule_created", rule, project, **details)
     return rule
 
 
@@ -198,6 +205,12 @@ def apply_feedback_rules(db: Session, project: Project, response_ids: Collection
     rules = db.execute(running_rules(project.id)).all()
     about_feedback = [(rule, version) for rule, version in rules if condition_of(version).kind == "feedback"]
     return _apply(db, project, about_feedback, response_ids)
+
+
+def apply_rule(db: Session, project: Project, rule: Rule, response_ids: Collection[UUID]) -> int:
+    """Do the same for responses that came in before a rule, with that rule alone; nothing once it is switched off."""
+    rules = db.execute(running_rules(project.id)).all()
+    return _apply(db, project, [(each, version) for each, version in rules if each.id == rule.id], response_ids)
 
 
 def _apply(

@@ -207,10 +207,11 @@ class NewRule(Terms, ApiModel):
     """A rule to switch on."""
 
     name: str
+    include_earlier: bool = Field(False, description="Draw from what was captured before, too")
 
     def terms(self) -> Terms:
         """Return what the rule says, without its name."""
-        return Terms.model_validate(self.model_dump(exclude={"name"}))
+        return Terms.model_validate(self.model_dump(include=set(Terms.model_fields)))
 
 
 class RuleOut(Terms, ApiModel):

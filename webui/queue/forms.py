@@ -61,7 +61,8 @@ class RuleForm:
     @classmethod
     def read(cls, sent: Mapping[str, str]) -> "RuleForm":
         """What was sent."""
-        names = (*cls.empty().values, "name", "model", "model_version", "feedback_kind", "feedback_value")
+        typed = ("name", "model", "model_version", "feedback_kind", "feedback_value", "include_earlier")
+        names = (*cls.empty().values, *typed)
         return cls({name: sent.get(name, "").strip() for name in names})
 
     def terms(self) -> Terms | None:

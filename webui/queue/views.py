@@ -185,13 +185,15 @@ def create_rule(slug: str) -> Response | tuple[str, int]:
     """Switch on a new rule."""
     form = RuleForm.read(request.form)
     terms = form.terms()
+    looks_back = bool(form.values["include_earlier"])
     if terms is not None:
         try:
-            rule = rules.create_rule(g.db, g.project, form.values["name"], terms, by=g.user)
+            rule = rules.create_rule(g.db, g.project, form.values["name"], terms, by=g.user, include_earlier=looks_back)
         except (NameUnacceptable, RuleNameTaken) as error:
             form.problems["name"] = error.message
         else:
-            return _back_to_queue(f"“{rule.name}” is on. It applies to responses that come in from now on.")
+            also = ", and draws from those that are here already" if looks_back else ""
+            return _back_to_queue(f"“{rule.name}” is on. It applies to responses that come in from now on{also}.")
     return _rule_page(form), 422
 
 

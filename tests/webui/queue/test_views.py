@@ -2,8 +2,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from hitl.core import clock
+from hitl.core.jobs import Job
 from hitl.queue import leases
 from hitl.queue.items import add_item
 from hitl.queue.models import Item, Rule
@@ -215,6 +217,12 @@ class TestRules:
         words = words_of(answer.text)
         assert "“Complaints” is on." in words
         assert "5 in 100 of responses that end users complained about, 1 review each" in words
+
+    def test_it_lets_a_rule_look_back_when_asked(self, committed, desk, lead):
+        answer = lead.post(RULES, data=typed(name="All", include_earlier="on"), follow_redirects=True)
+
+        assert "and draws from those that are here already" in words_of(answer.text)
+        assert committed.scalar(select(Job.kind).where(Job.kind == "queue.draw_from_earlier"))
 
     def test_it_makes_a_new_version_of_a_changed_rule(self, committed, desk, lead):
         rule = create_rule(committed, desk, "All", Terms(condition=AllCondition(), rate=0.05))
