@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -18,7 +18,7 @@ from hitl.core.database import Database
 from hitl.datasets.demonstrations import Shown
 from hitl.datasets.models import DatasetVersion, FrozenRevision
 from hitl.datasets.pairs import Judgement, LeftOutReason
-from hitl.datasets.selection import Selection
+from hitl.datasets.selection import Kind, Selection
 from hitl.datasets.sides import Side
 from hitl.preferences.models import Demonstration, Evidence
 from hitl.queue.models import Item
@@ -38,7 +38,7 @@ class Plan:
 
     version_id: UUID
     project_id: UUID
-    kind: str
+    kind: Kind
     selection: Selection
     may_train_default: str
 
@@ -82,20 +82,34 @@ class Reviewed:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One input with all that people decided about answers to it."""
+class JudgedSides:
+    """One input with all comparisons of answers to it."""
 
     input_hash: str
     response_id: UUID  # one whose input it is
-    findings: list[Judgement] | list[Shown]
+    findings: list[Judgement]
     response_ids: dict[UUID, tuple[UUID, ...]]  # by the id of a finding
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedAnswers:
+    """One input with all answers to it that were shown to be good."""
+
+    input_hash: str
+    response_id: UUID  # one whose input it is
+    findings: list[Shown]
+    response_ids: dict[UUID, tuple[UUID, ...]]  # by the id of a finding
+
+
+Judged = JudgedSides | JudgedAnswers
+JudgedT = TypeVar("JudgedT", JudgedSides, JudgedAnswers)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some inputs, and what is known about all they refer to."""
 
-    inputs: list[Judged]
+    inputs: Sequence[Judged]
     origins: dict[UUID, Origin]
     reviewed: dict[UUID, Reviewed]  # by revision
     draws: dict[UUID, list[tuple[UUID, UUID, float, bool]]]  # by response: draw, rule version, rate, drawn
@@ -168,16 +182,17 @@ def _wanted(plan: Plan, table: type[Evidence] | type[Demonstration]) -> Select[U
 
 def _read(db: Session, plan: Plan, narrow: Sequence[bytes]) -> Batch:
     input_of = {UUID(bytes=entry[32:]): entry[:32].hex() for entry in narrow}
+    found: Sequence[Judged]
     if plan.kind == "preference":
-        found, origins, revision_ids = _judged_pairs(db, plan, input_of)
+        found, origins, revision_ids = _judged_sides(db, plan, input_of)
     else:
         found, origins, revision_ids = _judged_answers(db, plan, input_of)
     return Batch(found, origins, _reviewed(db, plan, revision_ids), _draws(db, origins), len(narrow))
 
 
-def _judged_pairs(
+def _judged_sides(
     db: Session, plan: Plan, input_of: dict[UUID, str]
-) -> tuple[list[Judged], dict[UUID, Origin], set[UUID]]:
+) -> tuple[list[JudgedSides], dict[UUID, Origin], set[UUID]]:
     columns = (
         Evidence.id,
         Evidence.input_response_id,
@@ -204,12 +219,12 @@ def _judged_pairs(
         findings[input_of[row.id]].append(
             Judgement(row.id, row.revision_id, row.origin, row.outcome, row.distance, a, b, blocked)
         )
-    return _by_input(findings, asked, named), origins, {row.revision_id for row in rows}
+    return _by_input(JudgedSides, findings, asked, named), origins, {row.revision_id for row in rows}
 
 
 def _judged_answers(
     db: Session, plan: Plan, input_of: dict[UUID, str]
-) -> tuple[list[Judged], dict[UUID, Origin], set[UUID]]:
+) -> tuple[list[JudgedAnswers], dict[UUID, Origin], set[UUID]]:
     columns = (
         Demonstration.id,
         Demonstration.response_id,
@@ -229,12 +244,14 @@ def _judged_answers(
         shown = reviewed if row.output is None else Side.of(row.output)
         blocked = plan.why_blocked([may_train[row.response_id]])
         findings[input_of[row.id]].append(Shown(row.id, row.revision_id, row.origin, reviewed, shown, blocked))
-    return _by_input(findings, asked, named), origins, {row.revision_id for row in rows}
+    return _by_input(JudgedAnswers, findings, asked, named), origins, {row.revision_id for row in rows}
 
 
-def _by_input(findings: dict[str, Any], asked: dict[UUID, UUID], named: dict[UUID, tuple[UUID, ...]]) -> list[Judged]:
+def _by_input(
+    judged: type[JudgedT], findings: dict[str, Any], asked: dict[UUID, UUID], named: dict[UUID, tuple[UUID, ...]]
+) -> list[JudgedT]:
     return [
-        Judged(input_hash, asked[found[0].id], found, {one.id: named[one.id] for one in found})
+        judged(input_hash, asked[found[0].id], found, {one.id: named[one.id] for one in found})
         for input_hash, found in sorted(findings.items())
     ]
 

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.core import clock
 from hitl.core.database import Base, one_of
 from hitl.core.ids import Id
+from hitl.datasets.selection import Kind
 
 DATASET_KINDS = ("preference", "demonstration")
 VERSION_STATES = ("freezing", "frozen", "failed")
@@ -24,7 +25,7 @@ class Dataset(Base):
     id: Mapped[Id]
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
-    kind: Mapped[str]
+    kind: Mapped[Kind] = mapped_column(String)
     selection: Mapped[dict[str, Any]] = mapped_column(
         JSON
     )  # what the next version takes; see hitl/datasets/selection.py

@@ -8,7 +8,7 @@ import pytest
 
 from hitl.accounts.models import Project
 from hitl.core import jobs
-from hitl.datasets.freeze import HOW_TO_SAY_MAY_TRAIN
+from hitl.datasets.first_pass import HOW_TO_SAY_MAY_TRAIN
 from tests.hitl import factories
 from tests.hitl.datasets.conftest import Desk
 
@@ -87,7 +87,10 @@ def test_what_cannot_be_done_is_refused(desk, program, url):
 
     jobs.Worker(desk.database).run_until_idle()
     failed = client.get(f"{url}/desk/versions/1").json
-    assert (failed["state"], failed["error"]) == ("failed", f"No row is left. Left out: may train unknown 5. {HOW_TO_SAY_MAY_TRAIN}")
+    assert (failed["state"], failed["error"]) == (
+        "failed",
+        f"No row is left. Left out: may train unknown 5. {HOW_TO_SAY_MAY_TRAIN}",
+    )
 
     freeze(desk, client, url, selection={"include_unknown": True})
     assert client.get(f"{url}/desk/versions/1/rows?cursor=x").json["error"]["code"] == "bad_cursor"

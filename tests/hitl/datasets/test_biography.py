@@ -105,7 +105,7 @@ class TestBiography:
 
 class TestRows:
     def test_pages_follow_each_other_across_row_groups(self, desk, monkeypatch):
-        monkeypatch.setattr("hitl.datasets.freeze.ROWS_PER_GROUP", 3)
+        monkeypatch.setattr("hitl.datasets.second_pass.ROWS_PER_GROUP", 3)
         for n in range(10):
             desk.corrects(desk.response(f"{n}?", "wrong"), "right")
         version = desk.freeze(**ANYTHING)

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from hitl.accounts.models import Project
 from hitl.core import jobs, schema
-from hitl.datasets import freeze, gathering
+from hitl.datasets import gathering, second_pass
 from hitl.datasets.freeze import start_freeze
 from hitl.datasets.models import DatasetVersion
 from hitl.datasets.selection import Selection
@@ -101,7 +101,7 @@ def test_a_freeze_that_breaks_down_for_good_leaves_nothing_behind(desk, monkeypa
     desk.corrects(desk.response("One?", "1"), "One.")
     version = started(desk)
     desk.write(lambda db: db.execute(update(jobs.Job).where(jobs.Job.id == version.job_id).values(max_attempts=1)))
-    monkeypatch.setattr(freeze, "hash_of_all", lambda _: 1 / 0)
+    monkeypatch.setattr(second_pass, "hash_of_all", lambda _: 1 / 0)
 
     jobs.Worker(desk.database).run_until_idle()
 
