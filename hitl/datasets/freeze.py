@@ -2,7 +2,8 @@
 
 `start_freeze` fixes the set of revisions in one statement and leaves the work to a job. The job reads those revisions,
 which never change, in short batches; writes the files under names of their own, in two passes (`first_pass.py`,
-`second_pass.py`); and only then, in one transaction, says that the version is frozen. Killed at any moment, it leaves a version that the next attempt freezes, or none.
+`second_pass.py`); and only then, in one transaction, says that the version is frozen. Killed at any moment, it leaves a
+version that the next attempt freezes, or none.
 """
 
 import contextlib
