@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from os import getpid
 from typing import Any
 
@@ -22,10 +22,8 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     Index,
-    Select,
     and_,
-    func,
-    or_,
+    delete,
     select,
     text,
     update,
@@ -193,10 +191,11 @@ def arm_periodic(db: Session) -> None:
                 enqueue(db, kind, {}, key=f"periodic:{kind}").every_seconds = seconds
 
 
-def unfinished_jobs() -> Select[int]:
-    """How many jobs still wait or run, the periodic ones aside."""
-    waiting = or_(Job.state == "queued", Job.state == "running")
-    return select(func.count()).select_from(Job).where(waiting, Job.every_seconds.is_(None))
+@periodic("core.forget_ended_jobs", every_seconds=3600)
+def forget_ended_jobs(db: Session) -> None:
+    """Delete jobs that ended well a week ago, or otherwise a month ago: the failed ones say why for longer."""
+    for states, kept in ((("done",), timedelta(days=7)), (("failed", "cancelled"), timedelta(days=30))):
+        db.execute(delete(Job).where(Job.state.in_(states), Job.created_at < clock.now() - kept))
 
 
 class Worker:

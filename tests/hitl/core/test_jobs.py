@@ -1,5 +1,6 @@
 import contextlib
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from hitl.core import jobs
+from hitl.core import clock, jobs
 from hitl.core.database import Database
 from hitl.core.jobs import Job, Run, Worker, database_now
 from hitl.core.logs import configure_logs
@@ -144,6 +145,23 @@ class TestWorker:
             worker.join()
 
         assert sorted(seen, key=int) == [str(number) for number in range(60)]
+
+
+class TestForgetEndedJobs:
+    def test_it_keeps_what_waits_and_what_ended_lately_and_failures_for_longer(self, db: Session) -> None:
+        def job(state: str, days: int) -> Job:
+            ended = Job(kind="tests.note", arguments={}, state=state, created_at=clock.now() - timedelta(days=days))
+            db.add(ended)
+            db.flush()
+            return ended
+
+        kept = [job("done", 6), job("failed", 29), job("queued", 400), job("running", 400)]
+        for state, days in (("done", 8), ("failed", 31), ("cancelled", 31)):
+            job(state, days)
+
+        jobs.forget_ended_jobs(db)
+
+        assert set(db.scalars(select(Job.id))) == {each.id for each in kept}
 
 
 def enqueue(database: Database, kind: str, arguments: dict[str, Any]) -> None:
