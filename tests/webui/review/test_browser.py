@@ -225,6 +225,7 @@ class TestDraft:
         page.get_by_label("Comment").fill("Typed on the train.")
         expect(page.get_by_text("Kept on this device")).to_be_visible()
         page.keyboard.press("Control+Enter")
+        expect(page.get_by_text("No connection")).to_be_visible(timeout=10_000)  # the submission was tried, and is over
         expect(page.get_by_label("Comment")).to_have_value("Typed on the train.")
         page.context.set_offline(False)
         page.locator(SAVED).wait_for(timeout=20_000)
