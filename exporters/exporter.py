@@ -54,7 +54,7 @@ class Exported:
     """What an export made: rows per split, what was refused, and the files."""
 
     format: str
-    kind: str = ""  # of the rows: "preference" or "demonstration"
+    kind: str = ""  # of the rows: "preference", "demonstration" or "verdict"
     counts: dict[str, int] = field(default_factory=dict)  # rows written, by split
     refused: list[Refused] = field(default_factory=list)  # the first REFUSALS_LISTED
     refused_by_code: Counter[str] = field(default_factory=Counter)  # all of them
@@ -89,7 +89,7 @@ class Exporter(ABC, Generic[E]):
     """One file format. A subclass names it and says how one example becomes one row; the rest is here."""
 
     name: ClassVar[str]
-    kind: ClassVar[frozenset[str]]  # the kinds of rows it can write: "preference", "demonstration"
+    kind: ClassVar[frozenset[str]]  # the kinds of rows it can write: "preference", "demonstration", "verdict"
     suffix: ClassVar[str] = "jsonl"
 
     @abstractmethod

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from exporters.exporter import Exporter
 from exporters.messages import without_reasoning
-from exporters.rows import Example, PreferencePair, Row
+from exporters.rows import Example, PreferencePair, Row, Verdict
+
+TEXT, JSON, NUMBER, YES_OR_NO = "dtype: string", "dtype: json", "dtype: float64", "dtype: bool"
+
+# What each kind has between the prompt and the tools, and after the origin, as `datasets` names the types.
+ANSWERS = {
+    "preference": [("chosen", JSON), ("rejected", JSON)],
+    "demonstration": [("completion", JSON)],
+    "verdict": [("completion", JSON), ("is_good", YES_OR_NO)],
+}
+FIGURES = {
+    "preference": [("agreement", NUMBER), ("margin", NUMBER)],
+    "demonstration": [],
+    "verdict": [("agreement", NUMBER)],
+}
 
 
 class Jsonl(Exporter[Example]):
@@ -13,6 +27,8 @@ class Jsonl(Exporter[Example]):
     {"id": "…", "split": "train", "prompt": [{"role": "user", …}], "chosen": {"role": "assistant", …},
      "rejected": {"role": "assistant", …}, "tools": null, "origin": "correction", "agreement": 1.0, "margin": 2.0}
     {"id": "…", "split": "train", "prompt": […], "completion": {…}, "tools": null, "origin": "correction"}
+    {"id": "…", "split": "train", "prompt": […], "completion": {…}, "is_good": true, "tools": null,
+     "origin": "reviewer", "agreement": 1.0}
     https://jsonlines.org
 
     The file is exact. `datasets` rounds fractions to ten decimals when it reads it (agreement, tool schemas); other
@@ -20,7 +36,7 @@ class Jsonl(Exporter[Example]):
     """
 
     name = "jsonl"
-    kind = frozenset({"preference", "demonstration"})
+    kind = frozenset({"preference", "demonstration", "verdict"})
 
     def row(self, example: Example) -> Row:
         prompt = [without_reasoning(message) for message in example.prompt]
@@ -30,17 +46,12 @@ class Jsonl(Exporter[Example]):
             row["rejected"] = without_reasoning(example.rejected)
         else:
             row["completion"] = without_reasoning(example.completion)
+        if isinstance(example, Verdict):
+            row["is_good"] = example.is_good
         row |= {"tools": example.tools, "origin": example.origin}
-        if isinstance(example, PreferencePair):
-            row |= {"agreement": example.agreement, "margin": example.margin}
+        row |= {figure: getattr(example, figure) for figure, _ in FIGURES[example.kind]}
         return row
 
     def features(self, kind: str) -> list[tuple[str, str]]:
-        text, json = "dtype: string", "dtype: json"
-        answers = ["chosen", "rejected"] if kind == "preference" else ["completion"]
-        columns = [("id", text), ("split", text), ("prompt", "list: json")]
-        columns += [(answer, json) for answer in answers]
-        columns += [("tools", "list: json"), ("origin", text)]
-        if kind == "preference":
-            columns += [("agreement", "dtype: float64"), ("margin", "dtype: float64")]
-        return columns
+        columns = [("id", TEXT), ("split", TEXT), ("prompt", "list: json"), *ANSWERS[kind]]
+        return [*columns, ("tools", "list: json"), ("origin", TEXT), *FIGURES[kind]]

@@ -43,6 +43,21 @@ DEMONSTRATION = pa.schema(
     ]
 )
 
+VERDICT = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),  # JSON: a list of messages
+        pa.field("completion", pa.string(), nullable=False),  # JSON: one message
+        pa.field("is_good", pa.bool_(), nullable=False),
+        pa.field("tools", pa.string()),  # JSON: a list of tools; null where the model had none
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("agreement", pa.float64(), nullable=False),  # 0 to 1
+    ]
+)
+
+SCHEMAS = {"preference": PREFERENCE, "demonstration": DEMONSTRATION, "verdict": VERDICT}
+
 
 class Parquet(Exporter[Example]):
     """The rows of `jsonl` in columns; messages and tools are JSON text, to be read with any JSON parser.
@@ -53,7 +68,7 @@ class Parquet(Exporter[Example]):
     """
 
     name = "parquet"
-    kind = frozenset({"preference", "demonstration"})
+    kind = frozenset({"preference", "demonstration", "verdict"})
     suffix = "parquet"
 
     def row(self, example: Example) -> Row:
@@ -62,7 +77,7 @@ class Parquet(Exporter[Example]):
         return {column: as_text(value) if column in JSON_TEXT else value for column, value in row.items()}
 
     def open(self, path: Path, kind: str) -> ParquetRows:
-        return ParquetRows(path, PREFERENCE if kind == "preference" else DEMONSTRATION)
+        return ParquetRows(path, SCHEMAS[kind])
 
 
 def as_text(value: Any) -> str | None:

@@ -10,9 +10,10 @@ from exporters.jsonl import Jsonl
 from exporters.parquet import Parquet
 from exporters.trl.preference import TrlPreference
 from exporters.trl.prompt_completion import TrlPromptCompletion
+from exporters.trl.unpaired_preference import TrlUnpairedPreference
 
 EXPORTERS: dict[str, type[Exporter[Any]]] = {
-    exporter.name: exporter for exporter in (TrlPreference, TrlPromptCompletion, Jsonl, Parquet)
+    exporter.name: exporter for exporter in (TrlPreference, TrlPromptCompletion, TrlUnpairedPreference, Jsonl, Parquet)
 }
 
 

@@ -47,4 +47,23 @@ class Demonstration:
     origin: str
 
 
-Example = PreferencePair | Demonstration
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """To this prompt, people found this answer good or bad in itself, not better or worse than another.
+
+    Never made from a pair: the better of two bad answers is bad, and the worse of two good ones is good.
+    """
+
+    kind: ClassVar[str] = "verdict"
+
+    prompt: list[Message]
+    completion: Message
+    is_good: bool
+    tools: list[Tool] | None
+    split: str
+    id: str
+    origin: str  # reviewer or end_user: who said so
+    agreement: float  # share of the verdicts that agree with this one, 0 to 1
+
+
+Example = PreferencePair | Demonstration | Verdict

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from exporters.rows import Demonstration, PreferencePair
+from exporters.rows import Demonstration, Example, PreferencePair, Verdict
 
 PLANE_BOOK = {
     "type": "function",
@@ -124,7 +125,15 @@ DEMONSTRATIONS = [
     ),
 ]
 
-PAIR, DEMONSTRATION = PAIRS[0], DEMONSTRATIONS[0]
+VERDICTS = [
+    Verdict(HOTEL, assistant("Do you have a hotel name in mind?"), True, None, "train", "7d" * 32, "reviewer", 1.0),
+    Verdict(HOTEL, assistant("Do you have a hotel preference?"), False, None, "train", "8c" * 32, "end_user", 0.75),
+    Verdict(FLIGHT, call("plane_book", BOOK, "call_2"), True, [PLANE_BOOK], "train", "9b" * 32, "reviewer", 1.0),
+    Verdict(FLIGHT, assistant("The flight id is 766"), False, [PLANE_BOOK], "test", "af" * 32, "reviewer", 1.0),
+]
+
+OF_KIND: dict[str, Sequence[Example]] = {"preference": PAIRS, "demonstration": DEMONSTRATIONS, "verdict": VERDICTS}
+PAIR, DEMONSTRATION, VERDICT = PAIRS[0], DEMONSTRATIONS[0], VERDICTS[0]
 
 
 def pair(**changes: Any) -> PreferencePair:
@@ -133,3 +142,7 @@ def pair(**changes: Any) -> PreferencePair:
 
 def demonstration(**changes: Any) -> Demonstration:
     return replace(DEMONSTRATION, **changes)
+
+
+def verdict(**changes: Any) -> Verdict:
+    return replace(VERDICT, **changes)

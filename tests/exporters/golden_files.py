@@ -8,7 +8,7 @@ from pathlib import Path
 
 from exporters.registry import exporter
 from exporters.rows import Example
-from tests.exporters.examples import DEMONSTRATIONS, PAIRS
+from tests.exporters.examples import DEMONSTRATIONS, PAIRS, VERDICTS
 
 GOLDEN = Path(__file__).parent / "golden"
 SOURCE = {"dataset": "support", "version": 3}
@@ -16,10 +16,13 @@ SOURCE = {"dataset": "support", "version": 3}
 FOLDERS: dict[str, tuple[str, Sequence[Example]]] = {
     "trl-preference": ("trl-preference", PAIRS),
     "trl-prompt-completion": ("trl-prompt-completion", DEMONSTRATIONS),
+    "trl-unpaired-preference": ("trl-unpaired-preference", VERDICTS),
     "jsonl-preference": ("jsonl", PAIRS),
     "jsonl-demonstration": ("jsonl", DEMONSTRATIONS),
+    "jsonl-verdict": ("jsonl", VERDICTS),
     "parquet-preference": ("parquet", PAIRS),
     "parquet-demonstration": ("parquet", DEMONSTRATIONS),
+    "parquet-verdict": ("parquet", VERDICTS),
 }
 
 

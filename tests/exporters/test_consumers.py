@@ -7,20 +7,23 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 
-from exporters.parquet import DEMONSTRATION, PREFERENCE
+from exporters.parquet import SCHEMAS
 from exporters.registry import exporter
 from tests.exporters.examples import (
     BOOK,
     CHECK,
     DEMONSTRATIONS,
     FLIGHT,
+    OF_KIND,
     PAIRS,
     PLANE_BOOK,
+    VERDICTS,
     assistant,
     call,
     demonstration,
     pair,
     user,
+    verdict,
 )
 from tests.exporters.readers import load, tiny_model, tokenizer
 
@@ -186,8 +189,60 @@ class TestTrlPromptCompletionInTrl:
         assert [as_captured(message) for message in row["completion"]] == [DEMONSTRATIONS[1].completion]
 
 
+class TestTrlUnpairedPreferenceInTrl:
+    def test_it_trains_in_kto_trainer_and_no_row_is_lost(self, out, tmp_path, model):
+        from trl import KTOConfig, KTOTrainer
+
+        exporter("trl-unpaired-preference").write(VERDICTS, out)
+        data = load(out, tmp_path / "cache")
+
+        trainer = KTOTrainer(
+            model=model, args=KTOConfig(str(tmp_path / "run"), **CPU), train_dataset=data["train"], eval_dataset=None
+        )
+        trained = trainer.train()
+
+        assert sorted(data["train"]["id"]) == sorted(row.id for row in VERDICTS if row.split == "train")
+        assert list(trainer.train_dataset["label"]) == list(data["train"]["label"])
+        assert trained.global_step == 2
+        assert trained.training_loss > 0
+
+    def test_it_lets_kto_trainer_set_the_answers_of_other_inputs_against_each_prompt(self, out, tmp_path, model):
+        """The version has a reviewer's verdicts on all answers to one input side by side."""
+        from trl import KTOConfig, KTOTrainer
+
+        rows = [
+            verdict(prompt=[user(f"Input {n // 2}")], completion=assistant(f"Answer {n}"), id=f"{n:064x}")
+            for n in range(400)
+        ]
+        exporter("trl-unpaired-preference").write(rows, out)
+        data = load(out, tmp_path / "cache")["train"]
+
+        args = KTOConfig(str(tmp_path / "run"), **{**CPU, "per_device_train_batch_size": 8})
+        trainer = KTOTrainer(model=model, args=args, train_dataset=data)
+
+        read = trainer.processing_class.decode
+        inputs = [int(read(row["prompt_ids"]).split("Input ")[1].split("<")[0]) for row in trainer.train_dataset]
+        against = [
+            int(read(row["KL_completion_ids"]).split("Answer ")[1].split("<")[0]) // 2 for row in trainer.train_dataset
+        ]
+        assert len(inputs) == 400
+        assert sum(map(int.__eq__, inputs, against)) < 10  # by chance 1 in 400; unshuffled, 1 in 2
+
+    def test_it_orders_the_rows_alike_whatever_order_they_came_in(self, tmp_path):
+        for name, rows in (("one", VERDICTS), ("two", VERDICTS[::-1])):
+            exporter("trl-unpaired-preference").write(rows, tmp_path / name)
+
+        assert (tmp_path / "one" / "train.jsonl").read_bytes() == (tmp_path / "two" / "train.jsonl").read_bytes()
+        assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
+            "README.md",
+            "manifest.json",
+            "test.jsonl",
+            "train.jsonl",
+        ]
+
+
 class TestJsonl:
-    @pytest.mark.parametrize("rows", [PAIRS, DEMONSTRATIONS], ids=["preference", "demonstration"])
+    @pytest.mark.parametrize("rows", OF_KIND.values(), ids=OF_KIND)
     def test_it_is_read_by_datasets_with_every_column(self, rows, out, tmp_path):
         exporter("jsonl").write(rows, out)
 
@@ -205,17 +260,16 @@ class TestJsonl:
 
 
 class TestParquet:
-    @pytest.mark.parametrize(
-        ("rows", "schema"), [(PAIRS, PREFERENCE), (DEMONSTRATIONS, DEMONSTRATION)], ids=["preference", "demonstration"]
-    )
-    def test_it_is_read_by_pyarrow_and_datasets_alike(self, rows, schema, out, tmp_path):
+    @pytest.mark.parametrize("kind", SCHEMAS)
+    def test_it_is_read_by_pyarrow_and_datasets_alike(self, kind, out, tmp_path):
+        rows = OF_KIND[kind]
         exporter("parquet").write(rows, out)
 
         data = load(out, tmp_path / "cache")
 
         for split, loaded in data.items():
             table = pq.read_table(out / f"{split}.parquet")
-            assert table.schema == schema
+            assert table.schema == SCHEMAS[kind]
             assert list(loaded) == table.to_pylist()
         assert json.loads(data["train"][0]["prompt"]) == rows[0].prompt
 

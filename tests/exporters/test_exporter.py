@@ -20,7 +20,7 @@ from exporters.exporter import REFUSALS_LISTED
 from exporters.files import HashedFile
 from exporters.folder import reporting
 from exporters.registry import EXPORTERS, exporter
-from tests.exporters.examples import DEMONSTRATION, PAIR, PAIRS, assistant, pair
+from tests.exporters.examples import DEMONSTRATION, OF_KIND, PAIR, PAIRS, assistant, pair, verdict
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -44,9 +44,11 @@ class TestExporter:
             written = (out / file.name).read_bytes()
             assert (file.bytes, file.sha256) == (len(written), sha256(written).hexdigest())
 
-    @pytest.mark.parametrize("name", EXPORTERS)
-    def test_it_writes_the_same_bytes_again(self, name, tmp_path):
-        rows = PAIRS if "preference" in EXPORTERS[name].kind else [DEMONSTRATION]
+    @pytest.mark.parametrize(
+        ("name", "kind"), [(name, kind) for name in EXPORTERS for kind in sorted(EXPORTERS[name].kind)]
+    )
+    def test_it_writes_the_same_bytes_again(self, name, kind, tmp_path):
+        rows = OF_KIND[kind]
         for folder in ("one", "two"):
             exporter(name).write(rows, tmp_path / folder, {"dataset": "support", "version": 3})
 
@@ -135,8 +137,19 @@ class TestExporter:
 
         assert peak < 60 * 2**20
 
+    def test_it_keeps_its_memory_when_it_shuffles_the_rows(self, out):
+        long = assistant("All that was said. " * 500)
+        rows = (verdict(id=f"{n:064x}", completion=long) for n in range(8_000))  # about 80 MB of text
+
+        tracemalloc.start()
+        exporter("trl-unpaired-preference").write(rows, out)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+        assert peak < 20 * 2**20
+
     def test_it_lists_the_known_formats_when_asked_for_another(self):
-        with pytest.raises(UnknownFormat, match="jsonl, parquet, trl-preference, trl-prompt-completion"):
+        with pytest.raises(UnknownFormat, match="jsonl, parquet, trl-preference, trl-prompt-completion, trl-unp"):
             exporter("csv")
 
 

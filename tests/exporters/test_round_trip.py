@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from exporters.exporter import SPLITS
 from exporters.registry import exporter
-from exporters.rows import Demonstration, PreferencePair
+from exporters.rows import Demonstration, PreferencePair, Verdict
 from exporters.trl.arguments import survives_loading
 from tests.exporters.examples import call, pair
 from tests.exporters.readers import load
@@ -49,7 +49,15 @@ pairs = st.builds(
     **common,
 )
 demonstrations = st.builds(Demonstration, prompt=st.lists(messages, max_size=4), completion=messages, **common)
-examples = st.lists(pairs, min_size=1, max_size=6) | st.lists(demonstrations, min_size=1, max_size=6)
+verdicts = st.builds(
+    Verdict,
+    prompt=st.lists(messages, max_size=4),
+    completion=messages,
+    is_good=st.booleans(),
+    agreement=st.floats(0, 1),
+    **common,
+)
+examples = st.one_of(st.lists(rows, min_size=1, max_size=6) for rows in (pairs, demonstrations, verdicts))
 
 
 class TestRoundTrip:

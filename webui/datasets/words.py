@@ -56,8 +56,11 @@ class Format:
 
 
 FORMATS = {
-    "trl-preference": Format("TRL, preference (DPO)", "TRL's trainers for DPO, rewards, KTO, ORPO and CPO."),
+    "trl-preference": Format("TRL, preference (DPO)", "TRL's trainers for DPO, rewards, ORPO and CPO."),
     "trl-prompt-completion": Format("TRL, prompt and completion (SFT)", "TRL's trainer for supervised fine-tuning."),
+    "trl-unpaired-preference": Format(
+        "TRL, verdicts (KTO)", "TRL's trainer for KTO: answers found good or bad, shuffled."
+    ),
     "jsonl": Format("JSONL", "All that is known of each row, one JSON object a line."),
     "parquet": Format("Parquet", "The same in columns; messages are JSON text."),
 }
