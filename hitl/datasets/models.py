@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.core import clock
@@ -12,8 +12,9 @@ from hitl.core.database import Base, one_of
 from hitl.core.ids import Id
 from hitl.datasets.selection import Kind
 
-DATASET_KINDS = ("preference", "demonstration")
+DATASET_KINDS = ("preference", "demonstration", "verdict")
 VERSION_STATES = ("freezing", "frozen", "failed")
+EXPORT_STATES = ("writing", "ready", "failed")
 
 
 class Dataset(Base):
@@ -74,6 +75,22 @@ class FrozenRevision(Base):
     revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), primary_key=True)
 
 
+class FrozenThumb(Base):
+    """What an end user's thumb says when the freeze of a version of verdicts starts; the thumb itself may still change.
+
+    Fixed in one statement with the revisions, and kept as long.
+    """
+
+    __tablename__ = "frozen_thumbs"
+
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id", ondelete="CASCADE"), primary_key=True)
+    input_hash: Mapped[str] = mapped_column(primary_key=True)  # before the id: they are read in this order
+    verdict_id: Mapped[UUID] = mapped_column(primary_key=True)  # no foreign key: it goes when the thumb is taken away
+    feedback_id: Mapped[UUID] = mapped_column(ForeignKey("feedback.id", ondelete="CASCADE"), index=True)
+    response_id: Mapped[UUID] = mapped_column(ForeignKey("responses.id", ondelete="CASCADE"), index=True)
+    is_good: Mapped[bool]
+
+
 class HeldOutInput(Base):
     """An input that was once in a dataset's test split, and so stays there in later versions."""
 
@@ -81,3 +98,34 @@ class HeldOutInput(Base):
 
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
     input_hash: Mapped[str] = mapped_column(primary_key=True)
+
+
+class HeldOutTie(Base):
+    """A conversation or an end user of whom a row was once in a dataset's test split: all their rows stay there."""
+
+    __tablename__ = "held_out_ties"
+
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), primary_key=True)
+    tie: Mapped[str] = mapped_column(primary_key=True)  # 128 bits of a hash of the name, in hexadecimal digits
+
+
+class VersionExport(Base):
+    """A version in one format as a file to carry away. Made once, kept beside the version's own files."""
+
+    __tablename__ = "version_exports"
+    __table_args__ = (UniqueConstraint("version_id", "format"), one_of("state", EXPORT_STATES))
+
+    id: Mapped[Id]
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id", ondelete="CASCADE"))
+    format: Mapped[str]
+    state: Mapped[str] = mapped_column(default="writing")
+    location: Mapped[str | None]  # name of the .zip in the storage
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    row_count: Mapped[int | None]
+    refused_count: Mapped[int | None]
+    error: Mapped[str | None]  # why it failed
+    job_id: Mapped[UUID | None]  # the job that writes it; no foreign key, for jobs are cleared away
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    created_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+
+    version: Mapped[DatasetVersion] = relationship()

@@ -10,6 +10,7 @@ of its cause. Whether the response may train anything is asked when a dataset ve
 """
 
 from enum import Enum
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -69,15 +70,25 @@ def lessons_of(answers: Answers, rubric: Rubric, response: Response) -> list[Der
                 criterion=rubric.correction.name,
             )
         )
-        lessons.append(Demonstration(response_id=response.id, output=corrected, origin="correction"))
+        lessons.append(_demonstration(response, "correction", corrected))
     is_good = found_good(rubric, answers)
     if rubric.overall and is_good is not None:
         lessons.append(
-            Verdict(response_id=response.id, is_good=is_good, origin="reviewer", criterion=rubric.overall.name)
+            Verdict(
+                response_id=response.id,
+                input_hash=response.input_hash,
+                is_good=is_good,
+                origin="reviewer",
+                criterion=rubric.overall.name,
+            )
         )
     if is_good and corrected is None and not is_tagged_wrong(rubric, answers):
-        lessons.append(Demonstration(response_id=response.id, origin="approval"))
+        lessons.append(_demonstration(response, "approval"))
     return lessons
+
+
+def _demonstration(response: Response, origin: str, output: dict[str, Any] | None = None) -> Demonstration:
+    return Demonstration(response_id=response.id, input_hash=response.input_hash, output=output, origin=origin)
 
 
 def found_good(rubric: Rubric, answers: Answers) -> bool | None:

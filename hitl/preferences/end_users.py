@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.accounts.projects import settings_of
-from hitl.capture.models import Feedback
+from hitl.capture.models import Feedback, Response
 from hitl.core import clock
 from hitl.core.database import insert_into
 from hitl.core.ids import new_id
@@ -21,21 +21,25 @@ def take_thumbs_as_verdicts(db: Session, project: Project, response_ids: list[UU
     """
     if not settings_of(project).end_user_thumbs:
         return
-    thumbs = select(Feedback).where(
-        Feedback.response_id.in_(response_ids), Feedback.kind == "thumbs", Feedback.source == "end_user"
+    thumbs = (
+        select(Feedback, Response.input_hash)
+        .join(Response, Response.id == Feedback.response_id)
+        .where(Feedback.response_id.in_(response_ids), Feedback.kind == "thumbs", Feedback.source == "end_user")
     )
-    for feedback in db.scalars(thumbs.order_by(Feedback.id).with_for_update(key_share=True)):
+    locked = thumbs.order_by(Feedback.id).with_for_update(key_share=True, of=Feedback)
+    for feedback, input_hash in db.execute(locked).all():
         if isinstance(feedback.value, bool):
-            _keep_verdict(db, feedback)
+            _keep_verdict(db, feedback, input_hash)
         else:
             db.execute(delete(Verdict).where(Verdict.feedback_id == feedback.id))  # the thumb was taken away
 
 
-def _keep_verdict(db: Session, feedback: Feedback) -> None:
+def _keep_verdict(db: Session, feedback: Feedback, input_hash: str) -> None:
     verdict = insert_into(db, Verdict).values(
         id=new_id(),
         project_id=feedback.project_id,
         response_id=feedback.response_id,
+        input_hash=input_hash,
         feedback_id=feedback.id,
         is_good=feedback.value,
         origin="end_user",

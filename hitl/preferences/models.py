@@ -34,6 +34,7 @@ class Evidence(Base):
         CheckConstraint("(a_response_id IS NULL) <> (a_output IS NULL)", name="side_a"),
         CheckConstraint("(b_response_id IS NULL) <> (b_output IS NULL)", name="side_b"),
         Index("ix_evidence_project_id_id", "project_id", "id"),
+        Index("ix_evidence_project_id_input_hash_id", "project_id", "input_hash", "id"),  # a freeze goes by the inputs
     )
 
     id: Mapped[Id]
@@ -60,11 +61,13 @@ class Verdict(Base):
         one_of("origin", VERDICT_ORIGINS),
         CheckConstraint("(revision_id IS NULL) <> (feedback_id IS NULL)", name="one_cause"),
         Index("ix_verdicts_project_id_id", "project_id", "id"),
+        Index("ix_verdicts_project_id_input_hash_id", "project_id", "input_hash", "id"),
     )
 
     id: Mapped[Id]
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     response_id: Mapped[UUID] = mapped_column(ForeignKey("responses.id"), index=True)
+    input_hash: Mapped[str]  # of the response
     is_good: Mapped[bool]
     origin: Mapped[str]
     revision_id: Mapped[UUID | None] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
@@ -80,11 +83,13 @@ class Demonstration(Base):
     __table_args__ = (
         one_of("origin", DEMONSTRATION_ORIGINS),
         Index("ix_demonstrations_project_id_id", "project_id", "id"),
+        Index("ix_demonstrations_project_id_input_hash_id", "project_id", "input_hash", "id"),
     )
 
     id: Mapped[Id]
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     response_id: Mapped[UUID] = mapped_column(ForeignKey("responses.id"), index=True)  # whose input it answers
+    input_hash: Mapped[str]
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # none: the response's own output
     origin: Mapped[str]
     revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)

@@ -169,6 +169,7 @@ class Desk:
         return preferences.Demonstration(
             project_id=self.project.id,
             response_id=response.id,
+            input_hash=response.input_hash,
             output=output,
             origin=origin,
             revision_id=revision.id,
