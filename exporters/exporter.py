@@ -40,7 +40,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """One split's file, as it lies in the folder."""
+    """One file of a split's rows, as it lies in the folder; its name is the path in there."""
 
     name: str
     split: str
@@ -63,6 +63,11 @@ class Exported:
     @property
     def refused_count(self) -> int:
         return self.refused_by_code.total()
+
+    @property
+    def files_hash(self) -> str:
+        """Differs when what the files hold does."""
+        return sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
 
     def refuse(self, example: Example, why: RowRefused) -> None:
         self.refused_by_code[why.code] += 1
@@ -91,6 +96,7 @@ class Exporter(ABC, Generic[E]):
     name: ClassVar[str]
     kind: ClassVar[frozenset[str]]  # the kinds of rows it can write: "preference", "demonstration", "verdict"
     suffix: ClassVar[str] = "jsonl"
+    extra_files: ClassVar[Mapping[str, str]] = {}  # beside README.md and manifest.json: name → what it is for
 
     @abstractmethod
     def row(self, example: E) -> Row:
@@ -100,8 +106,21 @@ class Exporter(ABC, Generic[E]):
         """The columns for the dataset card, where the files themselves do not say."""
         return []
 
+    def file_name(self, split: str) -> str:
+        """Where the split's rows lie in the folder; with a `*` where they may lie in several files."""
+        return f"{split}.{self.suffix}"
+
     def open(self, path: Path, kind: str) -> RowFile:
         return JsonLines(path)
+
+    def card(self, exported: Exported, source: Mapping[str, Any]) -> str:
+        """README.md, which tells `datasets` what lies in the folder."""
+        names = {split: self.file_name(split) for split in exported.counts}
+        return dataset_card(self.name, names, self.features(exported.kind), exported.files_hash)
+
+    def extras(self, exported: Exported) -> dict[str, bytes]:
+        """What the extra files hold, by their names."""
+        return {}
 
     def write(self, examples: Iterable[E], out: Path, source: Mapping[str, Any] | None = None) -> Exported:
         """Write the examples into a new folder: one file per split that has rows, README.md and manifest.json.
@@ -150,7 +169,7 @@ class _Export(Generic[E]):
         except RowRefused as why:
             self.exported.refuse(example, why)
             return
-        with reporting(self.out / self.file_name(example.split)):
+        with reporting(self.out / self.exporter.file_name(example.split)):
             self.file(example.split).add(row)
 
     def try_out(self, example: E) -> None:
@@ -175,12 +194,11 @@ class _Export(Generic[E]):
         ensure_plain(row)
         return row
 
-    def file_name(self, split: str) -> str:
-        return f"{split}.{self.exporter.suffix}"
-
     def file(self, split: str) -> RowFile:
         if split not in self.files:
-            self.files[split] = self.exporter.open(self.folder / self.file_name(split), self.exported.kind)
+            path = self.folder / self.exporter.file_name(split)
+            path.parent.mkdir(exist_ok=True)
+            self.files[split] = self.exporter.open(path, self.exported.kind)
         return self.files[split]
 
     def finish(self, source: Mapping[str, Any]) -> Exported:
@@ -189,22 +207,21 @@ class _Export(Generic[E]):
         for split in SPLITS:
             if split in self.files:
                 self.finish_split(split)
-        self.write_text("README.md", self.card().encode())
+        self.write_text("README.md", self.exporter.card(self.exported, source).encode())
+        for name, text in self.exporter.extras(self.exported).items():
+            self.write_text(name, text)
         manifest = self.exported.manifest(source)
         self.write_text("manifest.json", orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         return self.exported
 
     def finish_split(self, split: str) -> None:
-        file, name = self.files[split], self.file_name(split)
-        with reporting(self.out / name):
+        file = self.files[split]
+        with reporting(self.out / self.exporter.file_name(split)):
             file.close()
         self.exported.counts[split] = file.rows
-        self.exported.files.append(WrittenFile(name, split, file.rows, file.file.bytes, file.file.sha256))
-
-    def card(self) -> str:
-        names = {file.split: file.name for file in self.exported.files}
-        content_hash = sha256("".join(file.sha256 for file in self.exported.files).encode()).hexdigest()
-        return dataset_card(self.exporter.name, names, self.exporter.features(self.exported.kind), content_hash)
+        for one in file.files():
+            name = one.path.relative_to(self.folder).as_posix()
+            self.exported.files.append(WrittenFile(name, split, one.rows, one.file.bytes, one.file.sha256))
 
     def write_text(self, name: str, text: bytes) -> None:
         with reporting(self.out / name), closing(HashedFile(self.folder / name)) as file:

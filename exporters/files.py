@@ -61,12 +61,10 @@ class HashedFile:
 
 
 class RowFile(ABC):
-    """One split's file."""
+    """Where one split's rows go: one file, or several."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.rows = 0
-        self.file = HashedFile(path)
 
     def add(self, row: Row) -> None:
         self.put(row)
@@ -75,21 +73,45 @@ class RowFile(ABC):
     @abstractmethod
     def put(self, row: Row) -> None: ...
 
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is not yet written, and close once the disk has it all."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of files that are about to be deleted."""
+
+    @abstractmethod
+    def files(self) -> list[OneFile]:
+        """The files as they lie there, once they are closed."""
+
+
+class OneFile(RowFile):
+    """One split's rows in one file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.file = HashedFile(path)
+
     def close(self) -> None:
         self.file.close()
 
     def abandon(self) -> None:
         self.file.abandon()
 
+    def files(self) -> list[OneFile]:
+        return [self]
 
-class JsonLines(RowFile):
+
+class JsonLines(OneFile):
     """One JSON object a line, UTF-8, keys in the order the exporter gave them. https://jsonlines.org"""
 
     def put(self, row: Row) -> None:
         self.file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-class ParquetRows(RowFile):
+class ParquetRows(OneFile):
     """Parquet, zstd. Rows are gathered until a batch is worth a row group, by number or by size."""
 
     BATCH_ROWS = 10_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporters.exporter import Exporter
 from exporters.rows import PreferencePair, Row
-from exporters.trl.messages import ensure_different, training_answer, training_prompt, training_tools
+from exporters.training import ensure_different, training_answer, training_prompt, training_tools
 
 
 class TrlPreference(Exporter[PreferencePair]):

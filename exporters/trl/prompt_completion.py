@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exporters.exporter import Exporter
 from exporters.rows import Demonstration, Row
-from exporters.trl.messages import training_answer, training_prompt, training_tools
+from exporters.training import training_answer, training_prompt, training_tools
 
 
 class TrlPromptCompletion(Exporter[Demonstration]):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporters.exporter import Exporter
-from exporters.files import RowFile
+from exporters.files import JsonLines, RowFile
 from exporters.rows import Row, Verdict
-from exporters.shuffled import ShuffledJsonLines
-from exporters.trl.messages import training_answer, training_prompt, training_tools
+from exporters.shuffled import shuffled
+from exporters.training import training_answer, training_prompt, training_tools
 
 
 class TrlUnpairedPreference(Exporter[Verdict]):
@@ -37,4 +37,4 @@ class TrlUnpairedPreference(Exporter[Verdict]):
         return [("id", "dtype: string"), *messages, ("label", "dtype: bool"), ("tools", "dtype: string")]
 
     def open(self, path: Path, kind: str) -> RowFile:
-        return ShuffledJsonLines(path)
+        return shuffled(JsonLines(path), path)

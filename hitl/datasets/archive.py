@@ -40,8 +40,9 @@ def _zipped(folder: Path) -> Path:
     archive = folder.with_name(f"{folder.name}.zip")
     try:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
-            for file in sorted(folder.iterdir()):
-                zipped.write(file, f"{folder.name}/{file.name}")
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    zipped.write(file, file.relative_to(folder.parent))
     except OSError as error:
         raise StorageTrouble(f"The server's disk refused to write the export: {error.strerror or error}.") from error
     return archive

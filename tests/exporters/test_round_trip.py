@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporters.arguments import survives_loading
 from exporters.exporter import SPLITS
 from exporters.registry import exporter
 from exporters.rows import Demonstration, PreferencePair, Verdict
-from exporters.trl.arguments import survives_loading
 from tests.exporters.examples import call, pair
 from tests.exporters.readers import load
 

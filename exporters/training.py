@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
+from exporters.arguments import arguments_object
 from exporters.errors import RowRefused
 from exporters.plain import ensure_plain
 from exporters.rows import Message, Tool
-from exporters.trl.arguments import arguments_object
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 

@@ -1,8 +1,8 @@
 import pytest
 
+from exporters.arguments import survives_loading
 from exporters.errors import RowRefused
-from exporters.trl.arguments import survives_loading
-from exporters.trl.messages import training_message, training_prompt
+from exporters.training import training_message, training_prompt
 from exporters.trl.preference import TrlPreference
 from exporters.trl.prompt_completion import TrlPromptCompletion
 from tests.exporters.examples import BOOK, FLIGHT, PLANE_BOOK, assistant, call, demonstration, pair, result, user
