@@ -10,7 +10,7 @@ PORT ?= 8000
 PYTEST ?= --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format migration install install-all
+.PHONY: help demo serve test bench check format migration install install-all
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -25,6 +25,9 @@ serve: $(VENV)/.installed ## Serve what HITL_… settings or hitl.toml name (def
 
 test: $(VENV)/.installed-all ## Run every test: both databases, browser, journeys (PYTEST="tests/hitl/queue -x" for some)
 	@$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(VENV)/.installed-all ## Measure how fast it is and write docs/benchmarks.md, half an hour (BENCH="claim --quick" for one, shortly)
+	@if [ -n "$(BENCH)" ]; then $(BIN)/python -m benchmarks.$(BENCH); else $(BIN)/python -m benchmarks.all; fi
 
 check: $(VENV)/.installed-all ## Check formatting, lint, types and who may import whom
 	@$(BIN)/ruff format --check .

@@ -88,6 +88,12 @@ class Service:
         """End it in good order."""
         self._signal(signal.SIGTERM)
 
+    @property
+    def pid(self) -> int:
+        """The process that the others belong to."""
+        assert self._process is not None, "it is not running"
+        return self._process.pid
+
     def log(self) -> str:
         """Return what the service wrote to its log so far."""
         return (self.folder / "service.log").read_text()

@@ -1,0 +1,1 @@
+"""How fast the product is, beside the floor that the machine sets. One command each: see README.md."""

@@ -1,0 +1,23 @@
+"""Runs every benchmark, one after another, and writes the tables: `python -m benchmarks.all`."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.table import write_tables
+
+IS_BENCHMARK = re.compile(r"^    main\(", re.MULTILINE)
+
+
+def names() -> list[str]:
+    """The benchmarks there are: each file here that ends in a command."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return [file.stem for file in files if IS_BENCHMARK.search(file.read_text())]
+
+
+if __name__ == "__main__":
+    for name in names():
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *sys.argv[1:]], check=False)
+    if not sys.argv[1:]:
+        write_tables()
