@@ -29,7 +29,7 @@ from hitl.capture.schemas import (
     ResponseWithFeedback,
     RowResult,
 )
-from hitl.core import cursors
+from hitl.core import feeds
 from hitl.core.errors import NotFound
 from hitl.core.http import ErrorEnvelope, ProjectPath, answer
 from hitl.core.secrets import keys_of
@@ -88,14 +88,17 @@ def feedback(path: ProjectPath, body: FeedbackBody) -> HttpResponse:
 @bp.get("/projects/<slug>/responses", responses={200: ResponsePage})
 @allow(Permission.DATA)
 def list_responses(path: ProjectPath, query: ResponseQuery) -> HttpResponse:
-    """Page through the project's responses, oldest first."""
+    """Page through the project's responses as they came in, and go on where you were with `resume_cursor`.
+
+    A feed: no response is missed or comes twice, however many are being stored meanwhile.
+    """
     found = responses_of(g.project.id).options(joinedload(Response.conversation))
     if query.model is not None:
         found = found.where(Response.model == query.model)
     if query.captured_since is not None:
         found = found.where(Response.captured_at >= query.captured_since)
-    page = cursors.page(g.db, found, Response.id, cursor=query.cursor, limit=query.limit)
-    return answer({"responses": [_shown(response) for response in page.rows], "next_cursor": page.next_cursor})
+    stretch = feeds.follow(g.db, found, Response, cursor=query.cursor, limit=query.limit)
+    return answer({"responses": [_shown(response) for response in stretch.rows], **stretch.cursors})
 
 
 @bp.get("/responses/<uuid:response_id>", responses={200: ResponseWithFeedback})

@@ -1,14 +1,15 @@
 """Many rows into one table, as quickly as the database takes them."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
 from psycopg import sql
 from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, JSON, Row, Table, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import ARRAY, JSON, Dialect, Row, Table, Text, Uuid, bindparam, func, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.types import TypeEngine
 
 from hitl.capture.models import Conversation, Response
 from hitl.core.database import Base, insert_into
@@ -17,12 +18,16 @@ WORTH_COPYING = 20  # rows; below, the plain way is as quick
 
 
 def insert_missing(db: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> bool:
-    """Insert rows, all with the same columns, unless a unique key is taken, and say whether all went in.
+    """Insert rows, all with the same columns in the same order, unless a unique key is taken; say whether all went in.
+
+    Column defaults are not applied.
 
     Batches that may meet must come sorted by that key, or two of them could wait for each other in a circle.
     """
-    table = model.__table__
-    if db.get_bind().dialect.name == "postgresql" and len(rows) >= WORTH_COPYING and isinstance(table, Table):
+    table = cast(Table, model.__table__)
+    if db.get_bind().dialect.name == "sqlite":
+        return _insert_many(db, table, rows) == len(rows)
+    if len(rows) >= WORTH_COPYING:
         try:
             with db.begin_nested():
                 _copy(db, table, rows)
@@ -59,6 +64,23 @@ _WORTH_KNOWING: dict[type[Response | Conversation], list[InstrumentedAttribute[A
     Response: [Response.content_hash],
     Conversation: [Conversation.end_user],
 }
+
+
+def _insert_many(db: Session, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+    """Write by the driver's executemany, past SQLAlchemy, which would look at each row. Returns how many went in."""
+    names = list(rows[0])
+    connection = db.connection()
+    quote = connection.dialect.identifier_preparer.quote
+    into = f"{table.name} ({', '.join(map(quote, names))})"
+    command = f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"  # noqa: S608  # our names
+    columns = [_as_stored(table.c[name].type, connection.dialect, [row[name] for row in rows]) for name in names]
+    return connection.exec_driver_sql(command, list(zip(*columns, strict=True))).rowcount
+
+
+def _as_stored(kind: TypeEngine[Any], dialect: Dialect, values: list[Any]) -> Iterable[Any]:
+    """Return the values of one column as SQLAlchemy would hand them to the driver."""
+    convert = kind.dialect_impl(dialect).bind_processor(dialect)
+    return values if convert is None else map(convert, values)
 
 
 def _copy(db: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:

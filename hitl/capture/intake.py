@@ -17,7 +17,7 @@ from hitl.capture.models import Conversation, Response
 from hitl.capture.pseudonyms import pseudonym
 from hitl.capture.results import Result, rejected
 from hitl.capture.rows import ResponseRow, read_row
-from hitl.core import clock, events
+from hitl.core import clock, events, feeds
 from hitl.core.canonical import content_hash
 from hitl.core.ids import new_id
 from hitl.core.secrets import Keys
@@ -131,9 +131,9 @@ def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> tuple[set[
     # Every batch locks in the same order, so that two batches with the same ids never wait for each other in a circle.
     new.sort(key=lambda arrival: arrival.client_id or "")
     values = [{**a.values, "conversation_id": conversations.get(a.conversation or "")} for a in new]
-    captured_at = clock.now()
+    written = {"captured_at": clock.now(), "feed_number": feeds.number_of(db.connection())}
     for row in values:
-        row["captured_at"] = captured_at
+        row.update(written)
     if insert_missing(db, Response, values):
         stored.update({a.client_id: Stored(a.values["id"], a.values["content_hash"]) for a in new if a.client_id})
     else:  # another batch was quicker with some of them

@@ -65,9 +65,17 @@ def _count_in(container: Collection[Any], entries: Iterable[tuple[Any, Any]], de
         raise TooBig(f"Objects and lists are nested at most {MAX_DEPTH} deep.", param="")
     count = len(container)
     for key, below in entries:
-        if type(key) is not int and not _is_plain(key):
+        # Nearly all values are texts that need no further look. Asked here, not in a function: this runs for each key.
+        if key not in _FAMILIAR and type(key) is not int:
             _ensure_key(key)
-        if _is_plain(below):
+        kind = type(below)
+        if kind is str:
+            if below.isascii() and len(below) <= MAX_TEXT_CHARACTERS and "\0" not in below:
+                continue
+        elif kind is int:
+            if -MAX_WHOLE_NUMBER <= below <= MAX_WHOLE_NUMBER:
+                continue
+        elif below is None or kind is bool:
             continue
         try:
             count += _count_entries(below, depth + 1)
@@ -77,9 +85,9 @@ def _count_in(container: Collection[Any], entries: Iterable[tuple[Any, Any]], de
     return count
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether this is a text that needs no further look, as nearly all are."""
-    return type(value) is str and value.isascii() and len(value) <= MAX_KEY_CHARACTERS and "\0" not in value
+_FAMILIAR = frozenset(
+    {"role", "content", "messages", "input", "output", "client_id", "model", "metadata", "parameters"}
+)
 
 
 def _ensure_key(key: Any) -> None:

@@ -8,7 +8,17 @@ name, never dropped. The arguments of a tool call are a text and stay as they ar
 
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, with_config
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    with_config,
+)
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -140,12 +150,38 @@ def _ensure_it_says_something(message: AssistantMessage) -> AssistantMessage:
     return message
 
 
+_WORDS_ALONE = ("role", "content")
+_SPEAKERS = frozenset({"system", "developer", "user", "assistant"})  # a tool also says which call it answers
+
+
+def _is_words_alone(message: Any) -> bool:
+    """Whether this is a message as most are: who speaks and a text, and already as it is stored."""
+    return (
+        type(message) is dict
+        and tuple(message) == _WORDS_ALONE
+        and type(message["content"]) is str
+        and type(message["role"]) is str
+        and message["role"] in _SPEAKERS
+    )
+
+
+def _pass_words_alone(messages: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Spare plain messages the full check, which would find nothing and return them equal."""
+    if type(messages) is list and 0 < len(messages) <= MAX_MESSAGES and all(map(_is_words_alone, messages)):
+        return messages
+    return check(messages)
+
+
+def _pass_answer_alone(message: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    return message if _is_words_alone(message) and message["role"] == "assistant" else check(message)
+
+
 _Assistant: TypeAlias = Annotated[AssistantMessage, AfterValidator(_ensure_it_says_something)]
 Message: TypeAlias = Annotated[
     Annotated[SystemMessage | UserMessage | _Assistant | ToolMessage, Field(discriminator="role")],
     BeforeValidator(_leave_out_empty_keys),
 ]
-Output: TypeAlias = Annotated[_Assistant, BeforeValidator(_leave_out_empty_keys)]
+Output: TypeAlias = Annotated[_Assistant, BeforeValidator(_leave_out_empty_keys), WrapValidator(_pass_answer_alone)]
 Tool: TypeAlias = dict[str, Any]  # kept word for word: providers add to it faster than we could follow
 
 
@@ -157,7 +193,7 @@ def _no_tools_is_an_empty_list(tools: Any) -> Any:
 class ModelInput(TypedDict):
     """What the model saw: the messages before its answer, and the tools it could call."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), WrapValidator(_pass_words_alone)]
     tools: NotRequired[Annotated[list[Tool], Field(max_length=MAX_TOOLS), BeforeValidator(_no_tools_is_an_empty_list)]]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.core import clock
 from hitl.core.database import Base, one_of, partial_index_where
+from hitl.core.feeds import FeedNumber
 from hitl.core.ids import Id
 
 MAY_TRAIN = ("yes", "no", "unknown")
@@ -36,6 +37,7 @@ class Response(Base):
     __table_args__ = (
         UniqueConstraint("project_id", "client_id"),
         Index("ix_responses_project_id_id", "project_id", "id"),
+        Index("ix_responses_feed", "project_id", "feed_number", "id"),
         Index("ix_responses_project_id_input_hash", "project_id", "input_hash"),
         Index("ix_responses_end_user", "end_user", **partial_index_where(text("end_user IS NOT NULL"))),
         one_of("may_train", MAY_TRAIN),
@@ -67,6 +69,7 @@ class Response(Base):
     may_train: Mapped[str] = mapped_column(default="unknown")  # unknown: the project's default decides
     created_at: Mapped[datetime]  # when the model answered, by the client's clock
     captured_at: Mapped[datetime] = mapped_column(default=clock.now)
+    feed_number: Mapped[FeedNumber]
 
     conversation: Mapped[Conversation | None] = relationship()
 

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from hitl.capture.messages import AssistantMessage, Input
 from hitl.capture.rows import FeedbackRow, ResponseRow, Time
-from hitl.core.http import ApiModel, ErrorBody, PageQuery
+from hitl.core.http import ApiModel, ErrorBody, FeedPage, FeedQuery
 
 MAX_ROWS = 1_000
 
@@ -88,7 +88,7 @@ def _with_zone(value: Any) -> Any:
 QueryTime: TypeAlias = Annotated[Time, BeforeValidator(_with_zone)]
 
 
-class ResponseQuery(PageQuery):
+class ResponseQuery(FeedQuery):
     """Which responses."""
 
     model: str | None = Field(None, description="Only this model's", max_length=255, pattern=r"^[^\x00]*$")
@@ -146,8 +146,7 @@ class ResponseWithFeedback(ResponseOut):
     feedback: list[FeedbackOut]
 
 
-class ResponsePage(ApiModel):
-    """One page of responses, oldest first."""
+class ResponsePage(FeedPage):
+    """Responses in the order in which they came in."""
 
     responses: list[ResponseOut]
-    next_cursor: str | None = Field(description="Null on the last page")

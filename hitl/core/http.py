@@ -78,6 +78,20 @@ class PageQuery(ApiModel):
     limit: int = Field(100, ge=1, le=1000)
 
 
+class FeedQuery(ApiModel):
+    """Which part of a feed."""
+
+    cursor: str | None = Field(None, description="`next_cursor` or `resume_cursor` of the answer before")
+    limit: int = Field(100, ge=1, le=1000)
+
+
+class FeedPage(ApiModel):
+    """Where to go on in a feed."""
+
+    next_cursor: str | None = Field(description="Null when there is no more for now")
+    resume_cursor: str = Field(description="Where to go on, now or at any later time; never null")
+
+
 class ProjectPath(ApiModel):
     """A project, by its slug."""
 

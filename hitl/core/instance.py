@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hitl.core import schema
+from hitl.core import feeds, schema
 from hitl.core.database import Database
 from hitl.core.secrets import Keys, ensure_same_secret, load_keys
 from hitl.core.settings import Settings
@@ -50,3 +50,4 @@ def ensure_ready(instance: Instance) -> None:
     """
     schema.ensure_current(instance.database)
     ensure_same_secret(instance.database, instance.keys)
+    feeds.continue_after_restore(instance.database)

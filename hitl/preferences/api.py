@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from hitl.accounts.access import allow
 from hitl.accounts.permissions import Permission
 from hitl.capture.models import Response
-from hitl.core import cursors
-from hitl.core.http import PageQuery, ProjectPath, answer
+from hitl.core import feeds
+from hitl.core.http import FeedQuery, ProjectPath, answer
 from hitl.preferences.models import Evidence
 from hitl.preferences.queries import counting_evidence
 from hitl.preferences.schemas import EvidenceOut, EvidencePage, SideOut
@@ -42,16 +42,17 @@ class _Cause:
 
 @bp.get("/projects/<slug>/evidence", responses={200: EvidencePage})
 @allow(Permission.DATA)
-def list_evidence(path: ProjectPath, query: PageQuery) -> HttpResponse:
-    """Page through the evidence that counts, oldest first.
+def list_evidence(path: ProjectPath, query: FeedQuery) -> HttpResponse:
+    """Page through the evidence that counts, in the order in which it was derived.
 
-    Evidence of a review that was taken back, replaced by a newer revision, or kept as an extra is not among it.
+    Evidence of a review that was taken back, replaced by a newer revision, or kept as an extra is not among it. A feed:
+    go on with `resume_cursor`. What stopped counting since is told by its review, which comes again in `/reviews`.
     """
-    page = cursors.page(g.db, counting_evidence(g.project), Evidence.id, cursor=query.cursor, limit=query.limit)
-    outputs = _outputs(g.db, page.rows)
-    causes = _causes(g.db, page.rows)
-    shown = [_shown(evidence, outputs, causes[evidence.revision_id]) for evidence in page.rows]
-    return answer(EvidencePage(evidence=shown, next_cursor=page.next_cursor))
+    stretch = feeds.follow(g.db, counting_evidence(g.project), Evidence, cursor=query.cursor, limit=query.limit)
+    outputs = _outputs(g.db, stretch.rows)
+    causes = _causes(g.db, stretch.rows)
+    shown = [_shown(evidence, outputs, causes[evidence.revision_id]) for evidence in stretch.rows]
+    return answer(EvidencePage(evidence=shown, **stretch.cursors))
 
 
 def _outputs(db: Session, rows: Sequence[Evidence]) -> dict[UUID, dict[str, Any]]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from hitl.core import clock
 from hitl.core.database import Base, one_of
+from hitl.core.feeds import FeedNumber
 from hitl.core.ids import Id
 
 OUTCOMES = ("a", "b", "tie", "both_bad")
@@ -35,6 +36,7 @@ class Evidence(Base):
         CheckConstraint("(b_response_id IS NULL) <> (b_output IS NULL)", name="side_b"),
         Index("ix_evidence_project_id_id", "project_id", "id"),
         Index("ix_evidence_project_id_input_hash_id", "project_id", "input_hash", "id"),  # a freeze goes by the inputs
+        Index("ix_evidence_feed", "project_id", "feed_number", "id"),
     )
 
     id: Mapped[Id]
@@ -51,6 +53,7 @@ class Evidence(Base):
     revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
     criterion: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    feed_number: Mapped[FeedNumber]
 
 
 class Verdict(Base):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from hitl.core.http import ApiModel
+from hitl.core.http import ApiModel, FeedPage
 
 
 class SideOut(ApiModel):
@@ -35,8 +35,7 @@ class EvidenceOut(ApiModel):
     created_at: datetime
 
 
-class EvidencePage(ApiModel):
-    """One page of the evidence that counts, oldest first."""
+class EvidencePage(FeedPage):
+    """Evidence that counts, in the order in which it was derived."""
 
     evidence: list[EvidenceOut]
-    next_cursor: str | None = Field(description="Null on the last page")

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from hitl.accounts.access import allow
 from hitl.accounts.permissions import Permission
-from hitl.core import cursors
+from hitl.core import cursors, feeds
 from hitl.core.errors import NotFound
-from hitl.core.http import PageQuery, ProjectPath, answer
+from hitl.core.http import FeedQuery, PageQuery, ProjectPath, answer
 from hitl.queue.blindness import blind_message
 from hitl.queue.leases import lease_held_by
 from hitl.queue.models import Item, Lease
@@ -116,10 +116,14 @@ def create_revision(path: ReviewPath, body: AnswersBody) -> Response:
 
 @bp.get("/projects/<slug>/reviews", responses={200: ReviewPage})
 @allow(Permission.QUEUE)
-def list_reviews(path: ProjectPath, query: PageQuery) -> Response:
-    """Page through all reviews of the project, extras among them, oldest first."""
-    page = cursors.page(g.db, queries.reviews_in(g.project), Review.id, cursor=query.cursor, limit=query.limit)
-    return answer(ReviewPage(reviews=[_review_by_out(review) for review in page.rows], next_cursor=page.next_cursor))
+def list_reviews(path: ProjectPath, query: FeedQuery) -> Response:
+    """Page through all reviews of the project, extras among them, in the order in which they last changed.
+
+    A feed: go on with `resume_cursor`. A review that was revised, taken back, submitted again or admitted comes again,
+    as it is by then.
+    """
+    stretch = feeds.follow(g.db, queries.reviews_in(g.project), Review, cursor=query.cursor, limit=query.limit)
+    return answer(ReviewPage(reviews=[_review_by_out(review) for review in stretch.rows], **stretch.cursors))
 
 
 @bp.post("/reviews/<uuid:review_id>/admission", responses={201: ReviewByOut})

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from hitl.accounts.models import User
 from hitl.core import clock
 from hitl.core.database import Base, one_of, partial_index_where
+from hitl.core.feeds import ChangingFeedNumber
 from hitl.core.ids import Id
 from hitl.queue.models import Item, Lease
 
@@ -53,6 +54,7 @@ class Review(Base):
         UniqueConstraint("item_id", "reviewer_id"),
         one_of("standing", STANDINGS),
         Index("ix_reviews_project_id_id", "project_id", "id"),
+        Index("ix_reviews_feed", "project_id", "feed_number", "id"),
         Index("ix_reviews_reviewer_id", "reviewer_id"),
         Index(
             "ix_reviews_counting",
@@ -72,6 +74,8 @@ class Review(Base):
     # No foreign key: revisions refer to reviews, and neither table could be made first.
     counting_revision_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # Of the transaction that changed it last, be it by a new revision: so it comes again, as it is now.
+    feed_number: Mapped[ChangingFeedNumber]
 
     item: Mapped[Item] = relationship()
     reviewer: Mapped[User] = relationship()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, SkipValidation
 
-from hitl.core.http import ApiModel
+from hitl.core.http import ApiModel, FeedPage
 from hitl.review.rubrics import Criterion
 
 Values = Annotated[
@@ -131,11 +131,10 @@ class MyReviewPage(ApiModel):
     next_cursor: str | None = Field(description="Null on the last page")
 
 
-class ReviewPage(ApiModel):
-    """One page of reviews, oldest first."""
+class ReviewPage(FeedPage):
+    """Reviews in the order in which they last changed."""
 
     reviews: list[ReviewByOut]
-    next_cursor: str | None = Field(description="Null on the last page")
 
 
 class ReopenedOut(ApiModel):

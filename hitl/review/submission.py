@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.capture.models import Response
-from hitl.core import clock, events
+from hitl.core import clock, events, feeds
 from hitl.queue import leases, slots
 from hitl.queue.errors import NoOpenSlot
 from hitl.queue.models import Item, Lease
@@ -168,6 +168,7 @@ def _add_revision(
     revision.seconds_on_display = seconds_on_display
     revision.is_unblinded = is_unblinded
     db.add(revision)
+    review.feed_number = feeds.number_of(db.connection())  # also where nothing else of the review changes
     db.flush()  # gives the revision its id
     _let_count(review, revision)
     db.flush()

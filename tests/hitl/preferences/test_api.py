@@ -31,6 +31,20 @@ class TestEvidence:
 
         assert (len(first["evidence"]), len(second["evidence"]), second["next_cursor"]) == (2, 1, None)
 
+    def test_whoever_follows_it_goes_on_where_they_were(self, api, committed):
+        project = factories.Project()
+        address = f"/api/v1/projects/{project.slug}/evidence"
+        engineer = api(project, "datasets")
+        nothing = engineer.get(address).json
+        review = submit(project, factories.Response(project=project), helpful=2, correction="Sorry.")
+        committed.commit()
+        first = engineer.get(address, query_string={"cursor": nothing["resume_cursor"]}).json
+        then = engineer.get(address, query_string={"cursor": first["resume_cursor"]}).json
+
+        assert (nothing["evidence"], nothing["next_cursor"]) == ([], None)
+        assert [one["review_id"] for one in first["evidence"]] == [str(review.id)]
+        assert then["evidence"] == []
+
     def test_reviewers_and_other_projects_do_not_see_it(self, api, committed):
         project = factories.Project()
 

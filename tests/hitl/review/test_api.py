@@ -43,6 +43,37 @@ class TestReview:
 
         assert (admitted.status_code, admitted.json["standing"]) == (201, "counted")
 
+    def test_one_that_changed_comes_again_to_whoever_follows_all_reviews(self, api, committed, lease, project):
+        reviewer = api(project, "review", maker=lease.reviewer)
+        lead = Follower(api(project, "queue", maker=member(project, "lead")), project)
+        review = reviewer.post(f"/api/v1/leases/{lease.id}/review", json={"answers": {"helpful": 2}}).json
+
+        assert lead.news() == [(review["id"], "counted", 1)]
+        assert lead.news() == []
+
+        reviewer.post(f"/api/v1/reviews/{review['id']}/revisions", json={"answers": {"helpful": 2}})
+        assert lead.news() == []  # the same answers again are no change
+        reviewer.post(f"/api/v1/reviews/{review['id']}/revisions", json={"answers": {"helpful": 5}})
+        assert lead.news() == [(review["id"], "counted", 2)]
+        reopened = reviewer.post(f"/api/v1/reviews/{review['id']}/reopening").json
+        assert lead.news() == [(review["id"], "reopened", 2)]
+        reviewer.post(f"/api/v1/leases/{reopened['lease_id']}/review", json={"answers": {"helpful": 4}})
+        assert lead.news() == [(review["id"], "counted", 3)]
+        assert lead.news() == []
+
+    def test_an_extra_comes_again_when_it_is_revised_and_when_it_is_admitted(self, api, committed, late, project):
+        reviewer = api(project, "review", maker=late.reviewer)
+        lead = Follower(api(project, "queue", maker=member(project, "lead")), project)
+        extra = reviewer.post(f"/api/v1/leases/{late.id}/review", json={"answers": {"helpful": 2}}).json
+        assert lead.news() == [(extra["id"], "extra", 1)]
+
+        reviewer.post(f"/api/v1/reviews/{extra['id']}/revisions", json={"answers": {"helpful": 5}})
+        assert lead.news() == [(extra["id"], "extra", 2)]
+        committed.get_one(Item, late.item_id).open_slots = 1
+        committed.commit()
+        lead.program.post(f"/api/v1/reviews/{extra['id']}/admission")
+        assert lead.news() == [(extra["id"], "counted", 2)]
+
     @pytest.mark.parametrize(
         ("body", "code", "param"),
         [
@@ -258,3 +289,16 @@ def late(project):
     lease = factories.Lease(item=item, holds_slot=False, ended_as="expired", ended_at=clock.now())
     member(project, "annotator", lease.reviewer)
     return lease
+
+
+class Follower:
+    """A program that asks now and then which reviews are new or have changed."""
+
+    def __init__(self, program, project):
+        self.program, self.address = program, f"/api/v1/projects/{project.slug}/reviews"
+        self.cursor = None
+
+    def news(self):
+        page = self.program.get(self.address, query_string={"cursor": self.cursor} if self.cursor else {}).json
+        self.cursor = page["resume_cursor"]
+        return [(review["id"], review["standing"], len(review["revisions"])) for review in page["reviews"]]
