@@ -1,7 +1,20 @@
-"""What reviewers may see of what was captured: what was said, and nothing that tells by which model."""
+"""What reviewers may see of what was captured: what was said, and nothing that tells by which model.
 
-from collections.abc import Mapping
+Nor may anything about a comparison tell its responses apart. Their ids begin with the time of capture, so whoever
+compared a few would know the older model from the newer one. A reviewer therefore gets a name for each response that
+holds in this item alone, and an order of their own: by a seed that every lease of theirs on the item records.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
 from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from hitl.core.secrets import keys_of
+from hitl.queue.models import Item, ItemTarget
 
 SHOWN_OF_PASSAGE = ("title", "text", "content", "source")
 
@@ -24,3 +37,22 @@ def blind_passage(passage: Mapping[str, Any]) -> dict[str, Any]:
 
 def _blind_part(part: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "text", "text": part["text"]} if part["type"] == "text" else dict(part)
+
+
+def blind_name(db: Session, item: Item, response_id: UUID) -> str:
+    """Return what reviewers of an item call one of its responses; the response's id if there is nothing to compare."""
+    if item.kind != "comparison":
+        return str(response_id)
+    digest = hmac.digest(keys_of(db).pseudonyms, b"response" + item.id.bytes + response_id.bytes, "sha256")
+    return str(UUID(bytes=digest[:16], version=4))
+
+
+def shuffle_seed(db: Session, item_id: UUID, reviewer_id: UUID) -> int:
+    """Return the seed of a reviewer's order of an item, from 0 to 2^31 - 1: theirs again whenever they hold it."""
+    digest = hmac.digest(keys_of(db).sampling, b"shuffle" + item_id.bytes + reviewer_id.bytes, "sha256")
+    return int.from_bytes(digest[:4]) >> 1
+
+
+def in_blind_order(targets: Iterable[ItemTarget], seed: int) -> list[ItemTarget]:
+    """Return the targets of a comparison in the order that a seed says: by the hash of the seed and each place."""
+    return sorted(targets, key=lambda target: hashlib.sha256(f"{seed} {target.position}".encode()).digest())

@@ -19,6 +19,7 @@ from hitl.accounts.projects import settings_of
 from hitl.core import clock
 from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
+from hitl.queue.blindness import shuffle_seed
 from hitl.queue.errors import LeaseEnded, NoMember, TooManyLeases
 from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import BARRING_ENDS, is_of_project, items_open_to, items_reserved_for
@@ -205,6 +206,7 @@ def _start_lease(db: Session, project: Project, reviewer: User, taken: _TakenSlo
         started_at=now,
         expires_at=_end_of_lease(project, now),
         holds_slot=True,
+        shuffle_seed=shuffle_seed(db, taken.item_id, reviewer.id),
     )
     return db.scalars(lease.returning(Lease)).one()
 
@@ -295,6 +297,7 @@ def reopen(db: Session, lease: Lease, counted: bool) -> Lease:
         started_at=now,
         expires_at=_end_of_lease(db.get_one(Project, lease.project_id), now),
         holds_slot=lease.holds_slot,
+        shuffle_seed=lease.shuffle_seed,
     )
     lease.holds_slot = False
     lease.ended_as = "given_back"

@@ -53,7 +53,10 @@ class Item(Base):
 
 
 class ItemTarget(Base):
-    """What an item is about: a response (several, in order, in a comparison) or a conversation."""
+    """What an item is about: a response, several in a comparison, or a conversation and then its last response.
+
+    The response fixes what is judged of a conversation: its input and output are all that was said up to then.
+    """
 
     __tablename__ = "item_targets"
     __table_args__ = (
@@ -132,14 +135,25 @@ class Lease(Base):
     ended_as: Mapped[str | None]  # none while it runs
     # Running: whether its review will count (not when fewer are wanted now). Completed: whether it does. Else false.
     holds_slot: Mapped[bool] = mapped_column(default=True)
+    # Of the order in which its holder sees what they compare.
+    shuffle_seed: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     skip_reason: Mapped[str | None]
 
     item: Mapped[Item] = relationship()
     reviewer: Mapped[User] = relationship()
 
 
+class ComparedSet(Base):
+    """Which responses an item compares, so that the same ones are compared in one item only."""
+
+    __tablename__ = "compared_sets"
+
+    responses_hash: Mapped[str] = mapped_column(primary_key=True)  # SHA-256 over their ids in order
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), unique=True)
+
+
 class Rule(Base):
-    """When a response becomes an item."""
+    """When a response becomes an item, or an input an item that compares the responses to it."""
 
     __tablename__ = "rules"
     __table_args__ = (UniqueConstraint("project_id", "name"),)
@@ -167,7 +181,9 @@ class RuleVersion(Base):
     rule_id: Mapped[UUID] = mapped_column(ForeignKey("rules.id", ondelete="CASCADE"))
     number: Mapped[int]
     condition: Mapped[dict[str, Any]] = mapped_column(JSON)  # see hitl/queue/rules.py
-    rate: Mapped[float]  # share of the matching responses that is drawn
+    rate: Mapped[float]  # share of the matching responses, or inputs, that is drawn
+    # A rule that compares: {"at_least", "at_most"} responses to one input. None: one about single responses.
+    compare: Mapped[dict[str, int] | None] = mapped_column(JSON(none_as_null=True))
     priority: Mapped[int] = mapped_column(default=0)
     reviews_wanted: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
@@ -187,6 +203,25 @@ class Selection(Base):
     rule_version_id: Mapped[UUID] = mapped_column(ForeignKey("rule_versions.id"))
     rate: Mapped[float]
     is_drawn: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    rule_version: Mapped[RuleVersion] = relationship()
+
+
+class InputSelection(Base):
+    """An input was eligible for a rule that compares the responses to it: with which rate, and whether it was drawn."""
+
+    __tablename__ = "input_selections"
+    __table_args__ = (UniqueConstraint("rule_id", "input_hash"),)
+
+    id: Mapped[Id]
+    rule_id: Mapped[UUID] = mapped_column(ForeignKey("rules.id", ondelete="CASCADE"))
+    input_hash: Mapped[str]
+    rule_version_id: Mapped[UUID] = mapped_column(ForeignKey("rule_versions.id"))
+    rate: Mapped[float]
+    is_drawn: Mapped[bool]
+    # None where it was not drawn.
+    item_id: Mapped[UUID | None] = mapped_column(ForeignKey("items.id", ondelete="SET NULL"), index=True)
     at: Mapped[datetime] = mapped_column(default=clock.now)
 
     rule_version: Mapped[RuleVersion] = relationship()

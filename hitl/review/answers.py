@@ -8,66 +8,52 @@ Forms and the API give answers in one spelling, by criterion:
     tags         ["made_up", "rude"]        values of options, none twice
     text         "The hotel is in Leeds."
     correction   "I am sorry, …"            other words for the response, or a whole assistant message
-    any of the first four: "unsure"         cannot judge, where the criterion allows it
+    spans        [{"start": 4, "end": 9, "label": "made_up", "severity": "minor", "text_hash": "9f86…"}]
+    ranking      [["r2"], ["r1", "r3"]]     the responses compared, best first, equal ones together; or "all_bad"
+    pairwise     {"better": "r1", "strength": "much"} (or "slightly"); "equal"; "both_bad"
+    any but text, correction, spans: "unsure"         cannot judge, where the criterion allows it
 
-None, an empty list and a blank text are no answer.
+Where a criterion asks about each response or each turn, these stand in an object: {"r1": 4, "r2": 2} by response,
+{"1": "up", "3": "down"} by the message's place among those of the input, and then the output.
+
+None, an empty list, an empty object and a blank text are no answer.
 """
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
-
-from hitl.capture.errors import RowInvalid
-from hitl.capture.json_values import ensure_storable
-from hitl.capture.messages import Output
-from hitl.review.corrections import is_empty, is_same, with_text
+from hitl.review.corrections import with_text
 from hitl.review.errors import AnswersIncomplete, AnswersRefused
-from hitl.review.models import Correction, Rating, Remark, Revision, Tag
-from hitl.review.rubrics import (
-    CANNOT_JUDGE,
-    THUMBS,
-    Choice,
-    Corrected,
-    Criterion,
-    Rubric,
-    Scale,
-    Tags,
-    Text,
-    Thumbs,
-)
-
-MAX_COMMENT_CHARACTERS = 10_000
-MAX_TEXT_CHARACTERS = 20_000
-FORM_PREFIX = "answer."
-
-_output = TypeAdapter(Output)
-
-
-class _Refused(Exception):
-    """An answer does not fit its criterion. The message says why."""
+from hitl.review.judged import Judged
+from hitl.review.marks import add_to, all_marks, answer_in, key_of, marks_of
+from hitl.review.models import Revision
+from hitl.review.reading import MAX_COMMENT_CHARACTERS, Refused, read_answer, read_text
+from hitl.review.rubrics import Criterion, Pairwise, Ranked, Rubric, Tags, Text
 
 
 @dataclass(frozen=True)
 class Answers:
     """Answers that fit a rubric, though some may be missing.
 
-    values: by criterion, in the spelling above; tags in the rubric's order, a correction as a whole message.
-        A correction that says the same as the response is none, and is not among them.
+    values: by criterion, in the spelling above, with the responses by their ids; tags in the rubric's order, a
+        correction as a whole message. A correction that says the same as the response is none, and is not among them.
     """
 
     values: dict[str, Any]
     comment: str | None = None
 
     @classmethod
-    def read(cls, rubric: Rubric, given: Any, *, output: dict[str, Any] | None, comment: Any = None) -> "Answers":
-        """Check answers as they came from outside.
+    def read(cls, rubric: Rubric, given: Any, judged: Judged, *, comment: Any = None) -> "Answers":
+        """Check answers as they came from outside, with the responses by the names that reviewers use.
 
-        output: the response under review, which a correction replaces; None where there is no single one.
+        rubric: what is asked of this item.
         Raises AnswersRefused, which names everything at fault: wrong type, unknown criterion, a value that is not on
-        the scale, a tag given twice, a text that is too long or cannot be stored.
+        the scale, a tag given twice, a response without a place or with two, a span outside the text, a text that is
+        too long or cannot be stored.
         """
         if not isinstance(given, Mapping):
             raise AnswersRefused({"answers": "Send an object of answers by criterion."}, param="/answers")
@@ -76,15 +62,15 @@ class Answers:
         problems = {_shown(name): "The rubric asks no such thing." for name in given if name not in criteria}
         for name, criterion in criteria.items():
             try:
-                value = _read_one(criterion, given.get(name), output)
-            except _Refused as refusal:
+                value = read_answer(criterion, given.get(name), judged)
+            except Refused as refusal:
                 problems[name] = str(refusal)
             else:
                 if value is not None:
                     values[name] = value
         try:
-            comment = _read_text(comment, MAX_COMMENT_CHARACTERS)
-        except _Refused as refusal:
+            comment = read_text(comment, MAX_COMMENT_CHARACTERS)
+        except Refused as refusal:
             problems["comment"] = str(refusal)
         if problems:
             raise AnswersRefused(problems)
@@ -93,194 +79,67 @@ class Answers:
     @classmethod
     def of(cls, revision: Revision, rubric: Rubric) -> "Answers":
         """Return what was answered in a revision."""
-        kinds = {criterion.name: criterion for criterion in rubric.criteria}
+        criteria = {criterion.name: criterion for criterion in rubric.criteria}
+        marks: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for mark in all_marks(revision):
+            marks[mark.criterion][key_of(criteria[mark.criterion], mark)].append(mark)
         values: dict[str, Any] = {}
-        for rating in revision.ratings:
-            values[rating.criterion] = _answered_by(rating, kinds[rating.criterion])
-        for tag in revision.tags:
-            if isinstance(kinds[tag.criterion], Choice):
-                values[tag.criterion] = tag.value
-            else:
-                values.setdefault(tag.criterion, []).append(tag.value)
-        values |= {remark.criterion: remark.text for remark in revision.remarks}
-        values |= {correction.criterion: correction.output for correction in revision.corrections}
+        for name, by_part in marks.items():
+            said = {key: answer_in(criteria[name], about) for key, about in by_part.items()}
+            values[name] = said[""] if criteria[name].per == "item" else said
         return cls(values, revision.comment)
 
-    def ensure_complete(self, rubric: Rubric) -> None:
+    def ensure_complete(self, rubric: Rubric, judged: Judged) -> None:
         """Raise AnswersIncomplete, naming the criteria, if the rubric asks for more."""
-        missing = [c for c in rubric.criteria if c.required and c.name not in self.values]
+        missing = [c for c in rubric.criteria if c.required and not self._answers(c, judged)]
         if missing:
             raise AnswersIncomplete({criterion.name: _request_for(criterion) for criterion in missing})
 
-    def as_revision(self, rubric: Rubric, number: int, submitted_at: datetime) -> Revision:
+    def _answers(self, criterion: Criterion, judged: Judged) -> bool:
+        if criterion.name not in self.values:
+            return False
+        asked = {part.key for part in judged.parts(criterion).values()}
+        return criterion.per == "item" or asked <= self.values[criterion.name].keys()
+
+    def as_revision(self, rubric: Rubric, judged: Judged, number: int, submitted_at: datetime) -> Revision:
         """Return a revision that holds these answers as marks."""
         revision = Revision(number=number, submitted_at=submitted_at, comment=self.comment)
         for criterion in rubric.criteria:
             if criterion.name in self.values:
-                _mark(revision, criterion, self.values[criterion.name])
+                _mark(revision, criterion, self.values[criterion.name], judged)
         return revision
 
-    def as_draft(self, output: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the answers as a draft keeps them: a correction of the words alone as the words."""
-        draft = {name: _words_if_only_words(value, output) for name, value in self.values.items()}
+    def as_seen(self, rubric: Rubric, judged: Judged) -> dict[str, Any]:
+        """Return the answers by criterion as their reviewer gave them: with the names that reviewers use."""
+        criteria = {criterion.name: criterion for criterion in rubric.criteria}
+        return {name: _with_names(criteria[name], value, judged) for name, value in self.values.items()}
+
+    def as_draft(self, rubric: Rubric, judged: Judged) -> dict[str, Any]:
+        """Return the answers as a draft keeps them: as seen, and a correction of the words alone as the words."""
+        seen = self.as_seen(rubric, judged)
+        draft = {name: _words_if_only_words(value, judged.output) for name, value in seen.items()}
         return draft | ({"comment": self.comment} if self.comment else {})
 
 
-def ensure_shown_in_form(given: Mapping[str, Any]) -> None:
-    """Check that a form can show these answers, right or wrong, complete or not: those of a draft.
-
-    given: by criterion, and "comment". Raises AnswersRefused, naming those that have a shape no criterion asks for.
-    """
-    misshapen = [name for name, value in given.items() if not _is_shown_in_form(name, value)]
-    if misshapen:
-        shapes = "Send a text, a number, a list of tags or a whole assistant message."
-        raise AnswersRefused({_shown(name): "Send a text." if name == "comment" else shapes for name in misshapen})
-
-
-def _is_shown_in_form(name: str, value: Any) -> bool:
-    if name == "comment":
-        return isinstance(value, str)
-    if isinstance(value, list):
-        return all(isinstance(one, str) for one in value)
-    return not isinstance(value, dict) or _is_message(value)
-
-
-def _is_message(value: dict[str, Any]) -> bool:
-    try:
-        _output.validate_python(value)
-    except ValidationError:
-        return False
-    return True
-
-
-def answers_in_form(rubric: Rubric, form: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return the answers of a page's form, not yet checked, in the spelling above and with "comment".
-
-    form: its fields, each with all values that were sent: `answer.<criterion>` for each answer, several for tags, and
-        `comment`. Other fields are the page's own. Unknown answers are passed on, so that they are refused, not lost.
-    """
-    kinds = {criterion.name: criterion for criterion in rubric.criteria}
-    given: dict[str, Any] = {}
-    for field, sent in form.items():
-        values = [_with_plain_line_ends(value) for value in sent if value.strip()]
-        if not values:
-            continue
-        if field == "comment":
-            given["comment"] = values[-1]
-        elif field.startswith(FORM_PREFIX):
-            name = field.removeprefix(FORM_PREFIX)
-            given[name] = _value_in_form(kinds.get(name), values)
-    return given
-
-
-def _value_in_form(criterion: Criterion | None, values: list[str]) -> Any:
-    if isinstance(criterion, Tags):
-        return CANNOT_JUDGE if values == [CANNOT_JUDGE] else values
-    return _number_if_it_is_one(values[-1]) if isinstance(criterion, Scale) else values[-1]
-
-
-def _with_plain_line_ends(text: str) -> str:
-    """Browsers send the line ends of a text area as CR LF, whatever was in it."""
-    return text.replace("\r\n", "\n")
-
-
-def _number_if_it_is_one(text: str) -> int | str:
-    try:
-        return int(text) if len(text) <= 6 else text
-    except ValueError:
-        return text
-
-
-def _read_one(criterion: Criterion, value: Any, output: dict[str, Any] | None) -> Any:
-    if value is None or value == [] or (isinstance(value, str) and not value.strip()):
-        return None
-    if value == CANNOT_JUDGE and isinstance(criterion, Scale | Thumbs | Choice | Tags):
-        if not criterion.cannot_judge:
-            raise _Refused("“Cannot judge” is not an answer here.")
-        return CANNOT_JUDGE
-    return _READERS[type(criterion)](criterion, value, output)
-
-
-def _read_scale(scale: Scale, value: Any, _output: Any) -> int:
-    points = [point.value for point in scale.points]
-    if type(value) is not int or value not in points:
-        raise _Refused(f"Choose one of {_listed(points)}.")
+def _with_names(criterion: Criterion, value: Any, judged: Judged) -> Any:
+    name_of = judged.name_of
+    if criterion.per == "response":
+        return {name_of[response_id]: said for response_id, said in value.items()}
+    if isinstance(criterion, Ranked) and isinstance(value, list):
+        return [[name_of[response_id] for response_id in tied] for tied in value]
+    if isinstance(criterion, Pairwise) and isinstance(value, dict):
+        return value | {"better": name_of[value["better"]]}
     return value
 
 
-def _read_thumbs(_thumbs: Thumbs, value: Any, _output: Any) -> str:
-    return _one_of(value, list(THUMBS))
-
-
-def _read_choice(choice: Choice, value: Any, _output: Any) -> str:
-    return _one_of(value, [option.value for option in choice.options])
-
-
-def _read_tags(tags: Tags, value: Any, _output: Any) -> list[str]:
-    options = [option.value for option in tags.options]
-    if not isinstance(value, list):
-        raise _Refused("Send a list of tags.")
-    chosen = [_one_of(tag, options) for tag in value]
-    if len(set(chosen)) < len(chosen):
-        raise _Refused("Give each tag once.")
-    return [option for option in options if option in chosen]
-
-
-def _read_free_text(_text: Text, value: Any, _output: Any) -> str | None:
-    return _read_text(value, MAX_TEXT_CHARACTERS)
-
-
-def _read_correction(_criterion: Corrected, value: Any, output: dict[str, Any] | None) -> dict[str, Any] | None:
-    if output is None:
-        raise _Refused("There is no single response here to correct.")
-    _ensure_storable(value)
-    try:
-        corrected: Any = _output.validate_python(with_text(output, value) if isinstance(value, str) else value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = "/".join(str(part) for part in first["loc"])
-        raise _Refused(f"Send a text or a whole assistant message: {place or 'message'}: {first['msg']}.") from error
-    if is_empty(corrected):
-        raise _Refused("A correction is the whole response as it should have been; it cannot be empty.")
-    return None if is_same(corrected, output) else corrected
-
-
-_READERS: dict[type, Callable[[Any, Any, Any], Any]] = {
-    Scale: _read_scale,
-    Thumbs: _read_thumbs,
-    Choice: _read_choice,
-    Tags: _read_tags,
-    Text: _read_free_text,
-    Corrected: _read_correction,
-}
-
-
-def _read_text(value: Any, max_characters: int) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _Refused("Send a text.")
-    _ensure_storable(value)
-    if len(value) > max_characters:
-        raise _Refused(f"Use at most {max_characters:,} characters; these are {len(value):,}.")
-    return value.strip() or None
-
-
-def _ensure_storable(value: Any) -> None:
-    try:
-        ensure_storable(value)
-    except RowInvalid as error:
-        raise _Refused(error.message) from error
-
-
-def _one_of(value: Any, words: list[str]) -> str:
-    if not isinstance(value, str) or value not in words:
-        raise _Refused(f"Choose one of {_listed(words)}.")
-    return value
-
-
-def _listed(values: list[Any]) -> str:
-    return ", ".join(str(value) for value in values)
+def _mark(revision: Revision, criterion: Criterion, value: Any, judged: Judged) -> None:
+    for key, said in {"": value}.items() if criterion.per == "item" else value.items():
+        for mark in marks_of(criterion, said, judged):
+            if criterion.per == "response":
+                mark.response_id = UUID(key)
+            elif criterion.per == "turn":
+                mark.message_index = int(key)
+            add_to(revision, mark)
 
 
 def _shown(name: Any) -> str:
@@ -289,36 +148,16 @@ def _shown(name: Any) -> str:
 
 
 def _request_for(criterion: Criterion) -> str:
+    each = {"item": "", "response": " for each response", "turn": " for each answer of the assistant"}[criterion.per]
     match criterion:
         case Text():
-            return f"“{criterion.label}” needs a text."
+            return f"“{criterion.label}” needs a text{each}."
         case Tags():
-            return f"Choose at least one under “{criterion.label}”."
+            return f"Choose at least one under “{criterion.label}”{each}."
+        case Ranked():
+            return f"Give each response a place under “{criterion.label}”."
         case _:
-            return f"Choose one under “{criterion.label}”."
-
-
-def _mark(revision: Revision, criterion: Criterion, value: Any) -> None:
-    name = criterion.name
-    if isinstance(criterion, Corrected):
-        revision.corrections.append(Correction(criterion=name, output=value))
-    elif isinstance(criterion, Text):
-        revision.remarks.append(Remark(criterion=name, text=value))
-    elif value == CANNOT_JUDGE:
-        revision.ratings.append(Rating(criterion=name, value=None))
-    elif isinstance(criterion, Scale | Thumbs):
-        revision.ratings.append(Rating(criterion=name, value=THUMBS[value] if isinstance(criterion, Thumbs) else value))
-    else:
-        chosen = value if isinstance(criterion, Tags) else [value]
-        revision.tags.extend(Tag(criterion=name, value=tag) for tag in chosen)
-
-
-def _answered_by(rating: Rating, criterion: Criterion) -> Any:
-    if rating.value is None:
-        return CANNOT_JUDGE
-    if isinstance(criterion, Thumbs):
-        return next(word for word, value in THUMBS.items() if value == rating.value)
-    return rating.value
+            return f"Choose one under “{criterion.label}”{each}."
 
 
 def _words_if_only_words(value: Any, output: dict[str, Any] | None) -> Any:

@@ -18,6 +18,7 @@ from hitl.queue.models import Item, Lease
 from hitl.review import queries
 from hitl.review.answers import Answers
 from hitl.review.drafts import draft_of, save_draft
+from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision, RubricVersion
 from hitl.review.rubrics import publish_rubric, read_rubric, rubric_of
 from hitl.review.schemas import (
@@ -38,7 +39,7 @@ from hitl.review.schemas import (
     RubricPage,
     RubricVersionOut,
 )
-from hitl.review.submission import admit, reopen_review, reviewed_output, revise, submit_review
+from hitl.review.submission import admit, reopen_review, revise, submit_review
 
 bp = APIBlueprint(
     "review_api",
@@ -53,8 +54,9 @@ bp = APIBlueprint(
 @allow(Permission.REVIEW)
 def show_rubric_of_lease(path: LeasePath) -> Response:
     """Show the questions to answer about an item that you hold."""
-    version = g.db.get_one(RubricVersion, _lease(path).item.rubric_version_id)
-    return answer(RubricOut(number=version.number, criteria=version.criteria))
+    item = _lease(path).item
+    version = g.db.get_one(RubricVersion, item.rubric_version_id)
+    return answer(RubricOut(number=version.number, criteria=rubric_of(g.db, item).as_json()))
 
 
 @bp.get("/leases/<uuid:lease_id>/draft", responses={200: DraftOut})
@@ -168,8 +170,7 @@ def _own_review(review_id: UUID) -> Review:
 
 
 def _answers(body: AnswersBody, item: Item) -> Answers:
-    output = reviewed_output(g.db, item)
-    return Answers.read(rubric_of(g.db, item), body.answers, output=output, comment=body.comment)
+    return Answers.read(rubric_of(g.db, item), body.answers, judged_of(g.db, item), comment=body.comment)
 
 
 def _draft_out(draft: Draft | None) -> DraftOut:
@@ -182,31 +183,33 @@ def _draft_out(draft: Draft | None) -> DraftOut:
 
 
 def _review_out(review: Review) -> ReviewOut:
-    return ReviewOut(**_review_fields(review))
+    return ReviewOut(**_review_fields(review, is_own=True))
 
 
 def _review_by_out(review: Review) -> ReviewByOut:
     reviewer = Reviewer(id=review.reviewer.id, name=review.reviewer.name)
-    return ReviewByOut(**_review_fields(review), reviewer=reviewer)
+    return ReviewByOut(**_review_fields(review, is_own=False), reviewer=reviewer)
 
 
-def _review_fields(review: Review) -> dict[str, Any]:
+def _review_fields(review: Review, is_own: bool) -> dict[str, Any]:
     return {
         "id": review.id,
         "item_id": review.item_id,
         "standing": review.standing,
         "counted": review.standing == "counted",
-        "revisions": [_revision_out(revision, review.item) for revision in review.revisions],
+        "revisions": [_revision_out(revision, review.item, is_own) for revision in review.revisions],
     }
 
 
-def _revision_out(revision: Revision, item: Item) -> RevisionOut:
-    said = Answers.of(revision, rubric_of(g.db, item))
+def _revision_out(revision: Revision, item: Item, is_own: bool) -> RevisionOut:
+    rubric = rubric_of(g.db, item)
+    said = Answers.of(revision, rubric)
+    values = said.as_seen(rubric, judged_of(g.db, item)) if is_own else said.values
     return RevisionOut(
         number=revision.number,
         submitted_at=revision.submitted_at,
         seconds_on_display=revision.seconds_on_display,
-        answers={name: _without_model(value) for name, value in said.values.items()},
+        answers={name: _without_model(value) for name, value in values.items()},
         comment=said.comment,
         is_unblinded=revision.is_unblinded,
     )
@@ -214,7 +217,7 @@ def _revision_out(revision: Revision, item: Item) -> RevisionOut:
 
 def _without_model(answer: Any) -> Any:
     """A correction of the words alone keeps the rest of the response's message."""
-    return blind_message(answer) if isinstance(answer, dict) else answer
+    return blind_message(answer) if isinstance(answer, dict) and "role" in answer else answer
 
 
 def _rubric_out(version: RubricVersion) -> RubricVersionOut:

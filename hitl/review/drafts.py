@@ -16,7 +16,7 @@ from hitl.capture.json_values import ensure_storable
 from hitl.core import clock
 from hitl.core.ids import new_id
 from hitl.queue.models import Item
-from hitl.review.answers import ensure_shown_in_form
+from hitl.review.answer_fields import ensure_shown_in_form
 from hitl.review.errors import AlreadySubmitted, DraftTooLarge, StaleDraft
 from hitl.review.models import Draft, Review
 from hitl.review.queries import submitted_reviews

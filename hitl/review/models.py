@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.accounts.models import User
@@ -15,6 +15,7 @@ from hitl.core.ids import Id
 from hitl.queue.models import Item, Lease
 
 STANDINGS = ("counted", "extra", "reopened")
+STRENGTHS = ("much", "slightly")
 
 
 class RubricVersion(Base):
@@ -73,6 +74,9 @@ class Review(Base):
     # The newest revision of a counted review; what was derived from any other revision does not count.
     # No foreign key: revisions refer to reviews, and neither table could be made first.
     counting_revision_id: Mapped[UUID | None]
+    # Its comparison was closed, so that the models were named to this reviewer, and opened again. While it is closed
+    # the item says so itself.
+    is_unblinded: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     # Of the transaction that changed it last, be it by a new revision: so it comes again, as it is now.
     feed_number: Mapped[ChangingFeedNumber]
@@ -103,6 +107,8 @@ class Revision(Base):
     tags: Mapped[list["Tag"]] = relationship(order_by="Tag.id")
     remarks: Mapped[list["Remark"]] = relationship(order_by="Remark.id")
     corrections: Mapped[list["Correction"]] = relationship(order_by="Correction.id")
+    rankings: Mapped[list["Ranking"]] = relationship(order_by="Ranking.id")
+    spans: Mapped[list["Span"]] = relationship(order_by="Span.id")
 
 
 class Mark:
@@ -145,3 +151,32 @@ class Correction(Mark, Base):
     __tablename__ = "corrections"
 
     output: Mapped[dict[str, Any]] = mapped_column(JSON)  # an assistant message
+
+
+class Ranking(Mark, Base):
+    """The place of one response among those compared; or, about the whole item, that all of them are bad."""
+
+    __tablename__ = "rankings"
+    __table_args__ = (
+        one_of("strength", STRENGTHS),
+        CheckConstraint(
+            "is_all_bad = (position IS NULL) AND is_all_bad = (response_id IS NULL)", name="placed_or_all_bad"
+        ),
+    )
+
+    position: Mapped[int | None]  # from 1, the best; equal ones share a place and the next one follows
+    strength: Mapped[str | None]  # on both of two compared: how much the better one is better
+    is_all_bad: Mapped[bool] = mapped_column(default=False)
+
+
+class Span(Mark, Base):
+    """A passage of a text, with a label."""
+
+    __tablename__ = "spans"
+    __table_args__ = (CheckConstraint('0 <= "start" AND "start" < "end"', name="within"),)
+
+    start: Mapped[int]  # in Unicode code points of the stored words
+    end: Mapped[int]  # the first code point that is not part of it
+    label: Mapped[str]
+    severity: Mapped[str | None]
+    text_hash: Mapped[str]  # SHA-256 of the words in hexadecimal

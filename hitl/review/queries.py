@@ -16,6 +16,8 @@ WITH_MARKS = (
     selectinload(Revision.tags),
     selectinload(Revision.remarks),
     selectinload(Revision.corrections),
+    selectinload(Revision.rankings),
+    selectinload(Revision.spans),
 )
 
 

@@ -21,6 +21,9 @@ from hitl.review.errors import RubricRefused
 from hitl.review.models import RubricVersion
 
 CANNOT_JUDGE = "unsure"  # the answer "cannot judge", in forms and in JSON
+ALL_BAD = "all_bad"  # the answer to a ranking that none of the responses is any good
+BOTH_BAD, EQUAL = "both_bad", "equal"  # the same of two responses, and that neither is better
+STRENGTHS = {"much": 2, "slightly": 1}  # by how much one of two is better, and the distance that this says
 THUMBS = {"up": 1, "down": 0}  # how a thumb is answered, and the rating it is stored as
 RESERVED_NAMES = ("comment",)  # every review has one, whatever its rubric
 
@@ -36,6 +39,8 @@ def _without_control_characters(text: str) -> str:
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_without_control_characters)]
 Label = Annotated[Line, StringConstraints(min_length=1, max_length=200)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
+ItemKind = Literal["response", "comparison", "conversation"]
+Per = Literal["item", "response", "turn"]
 
 
 class _Part(BaseModel):
@@ -61,6 +66,16 @@ class _Criterion(_Part):
     label: Label
     hint: Annotated[Line, StringConstraints(max_length=500)] = ""
     required: bool = False
+    asked_of: tuple[ItemKind, ...] = Field(("response", "conversation"), min_length=1)
+    per: Per = "item"  # response: in a comparison, once for each; turn: once for each assistant message
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> "_Criterion":
+        if len(set(self.asked_of)) < len(self.asked_of):
+            raise ValueError(f"“{self.name}” names a kind of item twice")
+        if self.per == "turn" and "comparison" in self.asked_of:
+            raise ValueError(f"“{self.name}” is asked about each turn, which a comparison does not have")
+        return self
 
 
 class _Choosing(_Criterion):
@@ -125,12 +140,53 @@ class Corrected(_Criterion):
 
     kind: Literal["correction"]
     required: Literal[False] = False
+    asked_of: tuple[Literal["response"], ...] = Field(("response",), min_length=1)
+    per: Literal["item"] = "item"
 
 
-Criterion = Annotated[Scale | Thumbs | Choice | Tags | Text | Corrected, Field(discriminator="kind")]
+class Ranked(_Choosing):
+    """The responses of a comparison, best first; several may share a place."""
+
+    kind: Literal["ranking"]
+    asked_of: tuple[Literal["comparison"], ...] = Field(("comparison",), min_length=1)
+    per: Literal["item"] = "item"
 
 
-_KINDS = ("scale", "thumbs", "choice", "tags", "text", "correction")
+class Pairwise(_Choosing):
+    """Which of two responses is better, and by how much."""
+
+    kind: Literal["pairwise"]
+    asked_of: tuple[Literal["comparison"], ...] = Field(("comparison",), min_length=1)
+    per: Literal["item"] = "item"
+
+
+class Spans(_Options):
+    """Passages of a text, each with a label. Never required: a good text has none to mark."""
+
+    kind: Literal["spans"]
+    required: Literal[False] = False
+    cannot_judge: Literal[False] = False
+    asked_of: tuple[ItemKind, ...] = Field(("response",), min_length=1)
+    severities: tuple[Option, ...] = Field((), max_length=9)  # how bad it is, mildest first; none: not asked
+
+    @model_validator(mode="after")
+    def _say_in_which_text(self) -> "Spans":
+        values = [severity.value for severity in self.severities]
+        if len(set(values)) < len(values):
+            raise ValueError(f"two severities of “{self.name}” have the same value")
+        if "comparison" in self.asked_of and self.per != "response":
+            raise ValueError(f"in a comparison, “{self.name}” must be asked about each response")
+        if "conversation" in self.asked_of and self.per != "turn":
+            raise ValueError(f"in a conversation, “{self.name}” must be asked about each turn")
+        return self
+
+
+Criterion = Annotated[
+    Scale | Thumbs | Choice | Tags | Text | Corrected | Ranked | Pairwise | Spans, Field(discriminator="kind")
+]
+
+
+_KINDS = ("scale", "thumbs", "choice", "tags", "text", "correction", "ranking", "pairwise", "spans")
 
 
 class Rubric(_Part):
@@ -151,7 +207,34 @@ class Rubric(_Part):
             raise ValueError("only one criterion can be the overall one")
         if sum(criterion.kind == "correction" for criterion in self.criteria) > 1:
             raise ValueError("a response can be corrected in one criterion only")
+        for kind in ("ranking", "pairwise"):
+            if sum(criterion.kind == kind for criterion in self.criteria) > 1:
+                raise ValueError(f"responses are compared in one {kind} only")
         return self
+
+    def asked_about(self, kind: str, response_count: int = 1) -> "Rubric":
+        """Return what is asked of one item; there may be nothing.
+
+        kind, response_count: of the item, and how many responses it compares.
+        """
+        asked = [c for c in self.criteria if kind in c.asked_of and not self._gives_way(c, response_count)]
+        # Only a comparison has several responses; elsewhere "each response" is the item.
+        criteria = [
+            c.model_copy(update={"per": "item"}) if c.per == "response" and kind != "comparison" else c for c in asked
+        ]
+        return self.model_copy(update={"criteria": tuple(criteria)})
+
+    def _gives_way(self, criterion: "Criterion", response_count: int) -> bool:
+        """Whether the other way of comparing is asked instead: pairwise for two responses, ranking for more."""
+        if isinstance(criterion, Pairwise):
+            return response_count != 2
+        has_pairwise = any(isinstance(c, Pairwise) for c in self.criteria)
+        return isinstance(criterion, Ranked) and response_count == 2 and has_pairwise
+
+    @property
+    def comparing(self) -> Ranked | Pairwise | None:
+        """The criterion under which responses are compared: of what is asked of one item, there is at most one."""
+        return next((c for c in self.criteria if isinstance(c, Ranked | Pairwise)), None)
 
     @property
     def overall(self) -> Scale | Thumbs | None:
@@ -196,13 +279,17 @@ def publish_rubric(db: Session, project: Project, rubric: Rubric, by: User | Non
 
 
 def rubric_of(db: Session, item: Item) -> Rubric:
-    """Return the rubric by which this item is judged: the one in use when it was made."""
+    """Return what is asked of this item, by the rubric in use when it was made."""
     # A published version never changes. The session itself forgets a row that nobody holds, so a list of reviews would
     # ask for the same version once for each.
     known: dict[UUID, Rubric] = db.info.setdefault("rubrics", {})
     if item.rubric_version_id not in known:
         known[item.rubric_version_id] = rubric_of_version(db.get_one(RubricVersion, item.rubric_version_id))
-    return known[item.rubric_version_id]
+    return known[item.rubric_version_id].asked_about(item.kind, _response_count(item))
+
+
+def _response_count(item: Item) -> int:
+    return len(item.targets) if item.kind == "comparison" else 1
 
 
 def rubric_in_use(db: Session, project: Project) -> Rubric:
@@ -278,6 +365,30 @@ def starter_rubric() -> Rubric:
                     "name": "correction",
                     "label": "Correct it",
                     "hint": "as it should have been, ready to send",
+                },
+                {
+                    "kind": "ranking",
+                    "name": "ranking",
+                    "label": "Best first",
+                    "hint": "equal ones share a place",
+                    "required": True,
+                    "cannot_judge": True,
+                },
+                {
+                    "kind": "tags",
+                    "name": "reasons",
+                    "label": "Why the first one",
+                    "hint": "any number",
+                    "asked_of": ["comparison"],
+                    "negative": False,
+                    "options": [
+                        {"value": "more_correct", "label": "More correct"},
+                        {"value": "more_complete", "label": "More complete"},
+                        {"value": "easier_to_follow", "label": "Easier to follow"},
+                        {"value": "nothing_made_up", "label": "Nothing made up"},
+                        {"value": "right_length", "label": "Right length"},
+                        {"value": "kinder", "label": "Kinder"},
+                    ],
                 },
             ]
         }

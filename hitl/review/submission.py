@@ -3,8 +3,6 @@
 Everything here locks the item first, so that what happens to one item happens in one order.
 """
 
-from typing import Any
-
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -19,6 +17,7 @@ from hitl.review.answers import Answers
 from hitl.review.drafts import drop_draft, restore_draft
 from hitl.review.errors import AlreadySubmitted, NotAnExtra, NothingToUndo, ReviewIsOpen
 from hitl.review.events import ReviewAdmitted, ReviewReopened, ReviewRevised, ReviewSubmitted
+from hitl.review.judged import judged_of
 from hitl.review.models import Review, Revision
 from hitl.review.queries import last_submitted, newest_revision
 from hitl.review.rubrics import rubric_of
@@ -32,7 +31,7 @@ def submit_review(db: Session, lease: Lease, answers: Answers, seconds_on_displa
     Raises AnswersIncomplete, naming the criteria, if the rubric asks for more; AlreadySubmitted; ReviewIsOpen.
     """
     item = _locked_item(db, lease)
-    answers.ensure_complete(rubric_of(db, item))
+    answers.ensure_complete(rubric_of(db, item), judged_of(db, item))
     review = _review_by(db, item, lease.reviewer)
     if review is not None and review.standing != "reopened":
         return _same_again(db, review, answers)
@@ -71,7 +70,7 @@ def reopen_review(db: Session, review: Review) -> Lease:
     lease = leases.reopen(db, review.lease, review.standing == "counted")
     said = db.scalars(newest_revision(review.id)).one()
     answers = Answers.of(said, rubric_of(db, item))
-    restore_draft(db, item, review.reviewer, answers.as_draft(reviewed_output(db, item)))
+    restore_draft(db, item, review.reviewer, answers.as_draft(rubric_of(db, item), judged_of(db, item)))
     review.standing = "reopened"
     review.counting_revision_id = None
     db.flush()
@@ -86,7 +85,7 @@ def revise(db: Session, review: Review, answers: Answers, seconds_on_display: fl
     Raises AnswersIncomplete; ReviewIsOpen.
     """
     item = _locked_item(db, review)
-    answers.ensure_complete(rubric_of(db, item))
+    answers.ensure_complete(rubric_of(db, item), judged_of(db, item))
     if review.standing == "reopened":
         raise ReviewIsOpen
     newest = db.scalars(newest_revision(review.id)).one()
@@ -125,12 +124,6 @@ def reviewed_response(db: Session, item: Item) -> Response | None:
     return item.targets[0].response
 
 
-def reviewed_output(db: Session, item: Item) -> dict[str, Any] | None:
-    """Return what a correction replaces; None where there is no single response."""
-    response = reviewed_response(db, item)
-    return None if response is None else response.output
-
-
 def _locked_item(db: Session, held: Lease | Review) -> Item:
     """Lock in the order of hitl/queue/slots.py, then see what was true before the wait as it is now."""
     slots.lock_reviewer(db, held.reviewer_id, held.project_id)
@@ -163,7 +156,8 @@ def _add_revision(
     db: Session, review: Review, answers: Answers, seconds_on_display: float | None, is_unblinded: bool
 ) -> Revision:
     last = db.scalar(select(func.max(Revision.number)).where(Revision.review_id == review.id)) or 0
-    revision = answers.as_revision(rubric_of(db, review.item), last + 1, clock.now())
+    judged = judged_of(db, review.item)
+    revision = answers.as_revision(rubric_of(db, review.item), judged, last + 1, clock.now())
     revision.review_id = review.id
     revision.seconds_on_display = seconds_on_display
     revision.is_unblinded = is_unblinded

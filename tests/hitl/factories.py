@@ -32,6 +32,7 @@ CRITERIA: list[dict[str, Any]] = [
         "options": [{"value": "made_up", "label": "Made up"}, {"value": "rude", "label": "Cold or rude"}],
     },
     {"name": "correction", "kind": "correction", "label": "Correct it", "required": False},
+    {"name": "ranking", "kind": "ranking", "label": "Best first", "required": True, "cannot_judge": True},
 ]
 
 session: scoped_session[Session] = scoped_session(lambda: _current())
@@ -141,6 +142,24 @@ class Item(Factory):
     open_slots = factory.SelfAttribute("reviews_wanted")
     sort_key = factory.LazyAttribute(lambda item: item.created_at.timestamp())
     targets = factory.LazyAttribute(lambda item: [queue.ItemTarget(position=0, response_id=item.response.id)])
+
+
+class Comparison(Item):
+    """An open item that compares responses to one input: `texts` are what the models said."""
+
+    class Params:
+        texts = ("This.", "That.")
+        asked = factory.Sequence(lambda n: f"What is compared {n}?")
+        responses = factory.LazyAttribute(
+            lambda item: [Response(project=item.project, asked=item.asked, text=text) for text in item.texts]
+        )
+
+    kind = "comparison"
+    targets = factory.LazyAttribute(
+        lambda item: [
+            queue.ItemTarget(position=place, response_id=response.id) for place, response in enumerate(item.responses)
+        ]
+    )
 
 
 class Lease(Factory):

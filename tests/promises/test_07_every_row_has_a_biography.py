@@ -39,10 +39,11 @@ from hitl.queue.models import Item, ItemTarget, Rule
 from hitl.queue.queries import running_leases
 from hitl.queue.rules import AllCondition, ModelCondition, Terms, change_rule, create_rule
 from hitl.review.answers import Answers
+from hitl.review.judged import judged_of
 from hitl.review.models import Review
 from hitl.review.pseudonyms import reviewer_pseudonym
 from hitl.review.rubrics import publish_rubric, rubric_in_use, rubric_of
-from hitl.review.submission import reviewed_output, revise, submit_review, undo
+from hitl.review.submission import revise, submit_review, undo
 from tests.hitl import factories
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
@@ -231,13 +232,14 @@ class Office:
             self.rubric = publish_rubric(db, project, rubric_in_use(db, project)).number
 
     def _answers(self, db: Any, item: Item) -> Answers:
-        output = reviewed_output(db, item)
+        judged = judged_of(db, item)
+        output = judged.output
         assert output is not None
         correction = self.random.choice(
             [None, f"  {output['content']} ", *(f"Better {n}." for n in range(CORRECTIONS))]
         )
         given = {"helpful": self.random.randint(1, 5), "correction": correction}
-        return Answers.read(rubric_of(db, item), given, output=output)
+        return Answers.read(rubric_of(db, item), given, judged)
 
     def _note(self, review: Review, person: str) -> Said:
         newest = max(review.revisions, key=lambda revision: revision.number)

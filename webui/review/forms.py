@@ -1,6 +1,6 @@
 """What a review page's forms send, read; and the same fields, filled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Request
@@ -8,10 +8,11 @@ from sqlalchemy.orm import Session
 
 from hitl.core.errors import Invalid
 from hitl.queue.models import Item
-from hitl.review.answers import FORM_PREFIX, Answers, answers_in_form
+from hitl.review.answer_fields import answers_in_form, fields_of_answer
+from hitl.review.answers import Answers
 from hitl.review.corrections import text_of
+from hitl.review.judged import judged_of
 from hitl.review.rubrics import Rubric, rubric_of
-from hitl.review.submission import reviewed_output
 
 MAX_SECONDS_ON_DISPLAY = 7 * 24 * 3600
 
@@ -45,8 +46,7 @@ def given_answers(db: Session, item: Item, request: Request) -> dict[str, Any]:
 def checked_answers(db: Session, item: Item, given: Mapping[str, Any]) -> Answers:
     """Return the answers as they will be kept. Raises AnswersRefused."""
     answers = {name: value for name, value in given.items() if name != "comment"}
-    output = reviewed_output(db, item)
-    return Answers.read(rubric_of(db, item), answers, output=output, comment=given.get("comment"))
+    return Answers.read(rubric_of(db, item), answers, judged_of(db, item), comment=given.get("comment"))
 
 
 def seen_number(request: Request) -> int:
@@ -86,21 +86,17 @@ def skip_reason(request: Request) -> str:
 
 def form_fields(rubric: Rubric, answers: Mapping[str, Any], comment: str, original: str) -> dict[str, list[str]]:
     """Return the fields of the form, each with its values, as a browser would send them."""
-    fields = {}
+    fields: dict[str, list[str]] = {}
     for criterion in rubric.criteria:
         value = answers.get(criterion.name)
         if value is None and criterion is rubric.correction:
             value = original
         if value is not None:
-            fields[FORM_PREFIX + criterion.name] = [str(one) for one in _listed(value)]
+            fields |= fields_of_answer(criterion, value)
     return fields | {"comment": [comment]}
-
-
-def _listed(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def _original(db: Session, item: Item) -> str:
     """The words of the response as a text area gives them back."""
-    output = reviewed_output(db, item)
+    output = judged_of(db, item).output
     return "" if output is None else text_of(output).replace("\r\n", "\n").replace("\r", "\n")

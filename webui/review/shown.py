@@ -23,12 +23,13 @@ from hitl.queue.blindness import blind_message, blind_passage
 from hitl.queue.models import Item, ItemTarget, Lease
 from hitl.queue.queries import WAITING_COUNT_LIMIT, items_added_since, waiting_count
 from hitl.queue.reasons import why_here
-from hitl.review.answers import CANNOT_JUDGE, Answers
+from hitl.review.answers import Answers
 from hitl.review.corrections import text_of
 from hitl.review.drafts import draft_of
+from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
 from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
-from hitl.review.rubrics import Choice, Corrected, Criterion, Rubric, Tags, Text, rubric_of
+from hitl.review.rubrics import CANNOT_JUDGE, Choice, Corrected, Criterion, Rubric, Tags, Text, rubric_of
 from hitl.review.submission import reviewed_response
 from webui.base.transcript import Transcript, transcript
 from webui.review.forms import form_fields
@@ -171,8 +172,9 @@ def filled_by(answers: Mapping[str, Any], problems: Mapping[str, str] | None = N
 
 def filled_by_revision(db: Session, revision: Revision, item: Item) -> Filled:
     """Return the form as it was submitted."""
-    said = Answers.of(revision, rubric_of(db, item))
-    return filled_by({**said.values, "comment": said.comment})
+    rubric = rubric_of(db, item)
+    said = Answers.of(revision, rubric)
+    return filled_by({**said.as_seen(rubric, judged_of(db, item)), "comment": said.comment})
 
 
 def fields_of_draft(db: Session, item: Item, answers: Mapping[str, Any]) -> dict[str, list[str]]:

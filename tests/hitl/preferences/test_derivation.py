@@ -5,7 +5,6 @@ from hitl.core import clock
 from hitl.preferences.derivation import WhyNothing, is_good_on, why_nothing
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.preferences.queries import counting_demonstrations, counting_evidence, counting_verdicts
-from hitl.review.answers import Answers
 from hitl.review.rubrics import Scale
 from hitl.review.submission import admit, reopen_review, revise, submit_review
 from tests.hitl import factories
@@ -180,13 +179,11 @@ class TestWhyNothing:
         lease = late_lease()
         assert reason(submit_review(db, lease, answers_to(lease, helpful=5))) is WhyNothing.EXTRA
 
-    def test_what_was_said_after_the_models_were_named_and_what_is_not_about_a_response(self, db, project, response):
-        review = submit(project, response, helpful=1)
-        review.item.kind = "comparison"
-        db.flush()
-        assert reason(review) is WhyNothing.NO_RESPONSE
+    def test_what_was_said_after_the_models_were_named_and_what_is_not_about_a_response(self, db):
+        lease = factories.Lease(item=factories.Comparison(open_slots=0))
+        review = submit_review(db, lease, answers_to(lease, ranking="all_bad"))
 
-        revision = revise(db, review, Answers({"helpful": 5}))
+        revision = revise(db, review, answers_to(review, ranking="unsure"))
         assert why_nothing(db, review, revision) is WhyNothing.UNBLINDED
 
 

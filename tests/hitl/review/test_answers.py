@@ -1,11 +1,16 @@
+from uuid import UUID
+
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hitl.core import clock
-from hitl.review.answers import MAX_COMMENT_CHARACTERS, Answers, answers_in_form
+from hitl.review.answer_fields import answers_in_form
+from hitl.review.answers import Answers
 from hitl.review.errors import AnswersIncomplete, AnswersRefused
+from hitl.review.judged import Judged
+from hitl.review.reading import MAX_COMMENT_CHARACTERS
 from hitl.review.rubrics import Rubric
 
 OUTPUT = {"role": "assistant", "content": "OK, I've booked it for you!"}
@@ -47,8 +52,15 @@ RUBRIC = Rubric.model_validate(
 )
 
 
+ASKED = {"role": "user", "content": "Is there a room?"}
+
+
+def judged(output=OUTPUT):
+    return Judged.single(UUID(int=1), output, [ASKED])
+
+
 def read(output=OUTPUT, comment=None, **values):
-    return Answers.read(RUBRIC, values, output=output, comment=comment)
+    return Answers.read(RUBRIC, values, judged(output), comment=comment)
 
 
 class TestRead:
@@ -107,7 +119,7 @@ class TestRead:
     )
     def test_it_names_the_answer_that_does_not_fit(self, values, param):
         with pytest.raises(AnswersRefused) as refused:
-            Answers.read(RUBRIC, values, output=OUTPUT)
+            Answers.read(RUBRIC, values, judged())
 
         assert refused.value.param == param
         assert refused.value.status == 422
@@ -158,13 +170,13 @@ class TestRead:
             assert refused.param.startswith(("/answers", "/comment"))
             assert orjson.dumps(refused.as_json())
         else:
-            assert Answers.read(RUBRIC, answers.values, output=OUTPUT, comment=answers.comment) == answers
-            assert Answers.of(answers.as_revision(RUBRIC, 1, clock.now()), RUBRIC) == answers
+            assert Answers.read(RUBRIC, answers.values, judged(), comment=answers.comment) == answers
+            assert Answers.of(answers.as_revision(RUBRIC, judged(), 1, clock.now()), RUBRIC) == answers
 
 
 def read_or_refuse(values, comment):
     try:
-        return Answers.read(RUBRIC, values, output=OUTPUT, comment=comment), None
+        return Answers.read(RUBRIC, values, judged(), comment=comment), None
     except AnswersRefused as refused:
         return None, refused
 
@@ -219,19 +231,19 @@ class TestCorrection:
 
     def test_an_item_without_a_single_response_has_nothing_to_correct(self):
         with pytest.raises(AnswersRefused, match="no single response"):
-            read(None, correction="x")
+            Answers.read(RUBRIC, {"correction": "x"}, Judged("conversation", ()))
 
 
 class TestComplete:
     def test_it_names_the_criteria_that_are_missing(self):
         with pytest.raises(AnswersIncomplete) as refused:
-            read(topic="room").ensure_complete(RUBRIC)
+            read(topic="room").ensure_complete(RUBRIC, judged())
 
         assert list(refused.value.problems) == ["helpful", "polite"]
         assert refused.value.param == "/answers/helpful"
 
     def test_cannot_judge_is_enough(self):
-        read(helpful=3, polite="unsure").ensure_complete(RUBRIC)
+        read(helpful=3, polite="unsure").ensure_complete(RUBRIC, judged())
 
 
 class TestForm:
@@ -262,7 +274,7 @@ class TestForm:
 
 class TestDraft:
     def test_a_correction_of_the_words_alone_goes_back_into_the_editor_as_words(self):
-        assert read(CALLING, correction="One moment.", comment="c").as_draft(CALLING) == {
+        assert read(CALLING, correction="One moment.", comment="c").as_draft(RUBRIC, judged(CALLING)) == {
             "correction": "One moment.",
             "comment": "c",
         }
@@ -270,4 +282,4 @@ class TestDraft:
     def test_a_correction_of_the_calls_stays_a_message(self):
         message = {"role": "assistant", "content": "I look it up."}
 
-        assert read(CALLING, correction=message).as_draft(CALLING) == {"correction": message}
+        assert read(CALLING, correction=message).as_draft(RUBRIC, judged(CALLING)) == {"correction": message}

@@ -16,6 +16,9 @@ from hitl.review.rubrics import (
 from tests.hitl import factories
 
 THUMBS = {"kind": "thumbs", "name": "good", "label": "Good"}
+SPANS = {"kind": "spans", "name": "where", "label": "Where", "options": [{"value": "made_up", "label": "Made up"}]}
+RANKING = {"kind": "ranking", "name": "best", "label": "Best"}
+PAIRWISE = {"kind": "pairwise", "name": "better", "label": "Better"}
 
 
 def scale(*values, **more):
@@ -46,7 +49,17 @@ class TestRubric:
             ([scale(1, 2), scale(1, 2)], "two criteria are named"),
             ([scale(1, 2, overall=True), THUMBS | {"overall": True}], "only one"),
             ([{"kind": "text", "name": "why", "label": "Why", "overall": True}], "not permitted"),
-            ([{"kind": "ranking", "name": "best", "label": "Best"}], "ranking"),
+            ([{"kind": "best", "name": "best", "label": "Best"}], "ranking"),
+            ([{"kind": "ranking", "name": n, "label": "Best"} for n in "ab"], "one ranking only"),
+            ([{"kind": "ranking", "name": "best", "label": "Best", "asked_of": ["response"]}], "comparison"),
+            ([{"kind": "ranking", "name": "best", "label": "Best", "per": "turn"}], "item"),
+            ([THUMBS | {"asked_of": []}], "at least 1"),
+            ([THUMBS | {"asked_of": ["response", "response"]}], "twice"),
+            ([THUMBS | {"asked_of": ["comparison"], "per": "turn"}], "does not have"),
+            ([SPANS | {"asked_of": ["comparison"]}], "each response"),
+            ([SPANS | {"asked_of": ["conversation"]}], "each turn"),
+            ([SPANS | {"required": True}], "False"),
+            ([SPANS | {"severities": [{"value": "minor", "label": "Minor"}] * 2}], "same value"),
             ([{"kind": "correction", "name": "fix", "label": "Fix", "required": True}], "False"),
             ([{"kind": "correction", "name": n, "label": "Fix"} for n in "ab"], "one criterion only"),
             ([{"kind": "tags", "name": "t", "label": "T", "options": []}], "at least 1"),
@@ -75,6 +88,38 @@ class TestRubric:
         assert rubric.overall.name == "helpful"
         assert rubric.correction.name == "correction"
         assert all(len(point.label) > 10 for point in rubric.overall.points)
+
+
+class TestAskedAbout:
+    def asked(self, criteria, kind, response_count=1):
+        rubric = Rubric.model_validate({"criteria": criteria})
+        return [criterion.name for criterion in rubric.asked_about(kind, response_count).criteria]
+
+    def test_a_criterion_that_does_not_say_is_asked_of_what_it_fits(self):
+        criteria = [THUMBS, SPANS, RANKING, {"kind": "correction", "name": "fix", "label": "Fix"}]
+
+        assert self.asked(criteria, "response") == ["good", "where", "fix"]
+        assert self.asked(criteria, "conversation") == ["good"]
+        assert self.asked(criteria, "comparison", 2) == ["best"]
+
+    def test_of_two_responses_it_asks_which_is_better_and_of_more_for_their_order(self):
+        assert self.asked([RANKING, PAIRWISE], "comparison", 2) == ["better"]
+        assert self.asked([RANKING, PAIRWISE], "comparison", 3) == ["best"]
+        assert self.asked([RANKING], "comparison", 2) == ["best"]
+        assert self.asked([PAIRWISE], "comparison", 3) == []
+
+    def test_each_response_is_the_item_itself_where_there_is_only_one(self):
+        rubric = Rubric.model_validate(
+            {"criteria": [THUMBS | {"asked_of": ["response", "comparison"], "per": "response"}]}
+        )
+
+        assert rubric.asked_about("response").criteria[0].per == "item"
+        assert rubric.asked_about("comparison", 2).criteria[0].per == "response"
+
+    def test_a_version_published_before_there_were_comparisons_keeps_its_meaning(self):
+        stored = [{"kind": "thumbs", "name": "good", "label": "Good", "hint": "", "required": True}]
+
+        assert self.asked(stored, "response") == ["good"]
 
 
 class TestPublishing:

@@ -13,17 +13,17 @@ from hitl.queue.models import Lease
 from hitl.review.answers import Answers
 from hitl.review.drafts import draft_of, save_draft
 from hitl.review.errors import AlreadySubmitted, AnswersIncomplete, NotAnExtra, NothingToUndo, ReviewIsOpen
+from hitl.review.judged import judged_of
 from hitl.review.models import Review, Revision
 from hitl.review.rubrics import rubric_of
-from hitl.review.submission import admit, reopen_review, reviewed_output, revise, submit_review, undo
+from hitl.review.submission import admit, reopen_review, revise, submit_review, undo
 from tests.hitl import factories
 
 
 def answers_to(held, comment=None, **values):
     """Answers to the item that a lease or a review is about."""
     db = factories.session()
-    rubric, output = rubric_of(db, held.item), reviewed_output(db, held.item)
-    return Answers.read(rubric, values, output=output, comment=comment)
+    return Answers.read(rubric_of(db, held.item), values, judged_of(db, held.item), comment=comment)
 
 
 def late_lease(**more):
@@ -257,13 +257,14 @@ class TestRevise:
         assert review.standing == "extra"
         assert review.counting_revision_id is None
 
-    def test_once_the_models_of_a_comparison_are_named_it_is_marked_and_does_not_count(self, db, review):
-        review.item.kind = "comparison"
-        db.flush()
+    def test_once_the_models_of_a_comparison_are_named_it_is_marked_and_does_not_count(self, db):
+        lease = factories.Lease(item=factories.Comparison(open_slots=0))
+        first, second = judged_of(db, lease.item).by_name
+        review = submit_review(db, lease, answers_to(lease, ranking=[[first], [second]]))
         assert review.item.closed_at is not None
         before = review.counting_revision_id
 
-        revision = revise(db, review, Answers({"helpful": 5}))
+        revision = revise(db, review, answers_to(review, ranking=[[second], [first]]))
 
         assert revision.is_unblinded
         assert review.counting_revision_id == before

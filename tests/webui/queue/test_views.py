@@ -11,6 +11,7 @@ from hitl.queue.items import add_item
 from hitl.queue.models import Item, Rule
 from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, apply_rules, create_rule, newest_version, terms_of
 from hitl.review.answers import Answers
+from hitl.review.judged import judged_of
 from hitl.review.models import Review
 from hitl.review.rubrics import rubric_of
 from hitl.review.submission import submit_review
@@ -330,8 +331,7 @@ def review(db, project, person, lease=None, **said) -> Review:
     lease = lease or leases.claim(db, project, person)
     rubric = rubric_of(db, lease.item)
     given = {criterion.name: criterion.points[0].value for criterion in rubric.criteria if criterion.kind == "scale"}
-    output = lease.item.targets[0].response.output
-    made = submit_review(db, lease, Answers.read(rubric, given, output=output, **said))
+    made = submit_review(db, lease, Answers.read(rubric, given, judged_of(db, lease.item), **said))
     db.commit()
     return made
 
