@@ -21,6 +21,15 @@ PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
     ("Review", "review.next_item", "review", Permission.REVIEW),
     ("Queue", "queue.index", "queue", Permission.QUEUE),
     ("Datasets", "datasets.index", "dataset", Permission.DATA),
+    ("Settings", "accounts.edit_guidelines", "settings", Permission.QUEUE),
+)
+# The pages behind "Settings", as tabs, and what one needs to go there.
+SETTINGS: tuple[tuple[str, str, Permission], ...] = (
+    ("Guidelines", "accounts.edit_guidelines", Permission.QUEUE),
+    ("Project", "accounts.show_settings", Permission.ADMIN),
+    ("Members", "accounts.list_members", Permission.ADMIN),
+    ("Invitations", "accounts.list_invitations", Permission.ADMIN),
+    ("Keys", "accounts.list_keys", Permission.ADMIN),
 )
 
 
@@ -37,6 +46,7 @@ def layout_of_request() -> Layout:
         projects=tuple(links.values()),
         project=links[project.id] if project else None,
         nav=places_in(project, user) if project else (),
+        tabs=settings_tabs(project) if project else (),
         account_links=account_links(project),
         appearance=chosen_appearance(request),
         home_url=url_for("home.index"),
@@ -64,12 +74,34 @@ def places_in(project: Project, user: User) -> tuple[NavEntry, ...]:
             url_for(endpoint, slug=project.slug),
             icon,
             permission,
-            is_current=endpoint.partition(".")[0] == here,
+            is_current=_is_settings() if name == "Settings" else endpoint.partition(".")[0] == here,
             **(_waiting(project, user) if permission is Permission.REVIEW and permission in g.permissions else {}),
         )
         for name, endpoint, icon, permission in PLACES
     ]
     return visible_to(g.permissions, entries)
+
+
+def settings_tabs(project: Project) -> tuple[NavEntry, ...]:
+    """Return the pages behind Settings that this person may open."""
+    here = _settings_path(request.path)
+    entries = [
+        NavEntry(name, url, "settings", permission, is_current=_settings_path(url) == here)
+        for name, endpoint, permission in SETTINGS
+        for url in (url_for(endpoint, slug=project.slug),)
+    ]
+    return visible_to(g.permissions, entries)
+
+
+def _is_settings() -> bool:
+    """Whether this page stands behind Settings: it is one of the tabs, or answers a form of one."""
+    slug = g.project.slug
+    return _settings_path(request.path) in {_settings_path(url_for(name, slug=slug)) for _, name, _ in SETTINGS}
+
+
+def _settings_path(path: str) -> str:
+    """The first word after the project: what stands behind it is about one of its rows."""
+    return "/".join(path.split("/")[:4])
 
 
 def _waiting(project: Project, user: User) -> dict[str, Any]:
@@ -78,14 +110,12 @@ def _waiting(project: Project, user: User) -> dict[str, Any]:
 
 
 def account_links(project: Project | None) -> tuple[NavEntry, ...]:
-    """Return what is not daily work: one's account, the API, and what admins look after."""
+    """Return what is not daily work: one's account, the API, what one has decided."""
     entries = [("Your account", "accounts.show", "user", {}, None), ("API", "api_docs.show", "book", {}, None)]
     if project is not None:
         here = {"slug": project.slug}
         entries += [
             ("My reviews", "review.mine", "history", here, Permission.REVIEW),
-            ("Members", "accounts.list_members", "users", here, Permission.ADMIN),
-            ("API keys", "accounts.list_keys", "lock", here, Permission.ADMIN),
         ]
     return visible_to(
         g.permissions,

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hitl.accounts import keys, members, passwords, projects, reset_links, users
+from hitl.accounts import invitations, keys, members, passwords, projects, reset_links, users
 from hitl.accounts.errors import SettingsUnacceptable
 from hitl.accounts.models import ApiKey, Membership, Project, User
 from hitl.accounts.password_change import set_password_hash
@@ -80,6 +80,28 @@ def reset_link(email: str, as_json: bool) -> None:
         person = users.user_of_email(db, email)
         link = _reset_url(instance, reset_links.create_reset_link(db, person))
     _say({"email": person.email, "link": link}, as_json, _handing_over(link))
+
+
+@user.command("invite")
+@click.argument("email", required=False, default="")
+@project_option
+@role_option
+@click.option(
+    "--days", type=click.IntRange(1, invitations.MAX_DAYS), default=invitations.DEFAULT_DAYS, show_default=True
+)
+@json_option
+def invite(email: str, slug: str, role: str, days: int, as_json: bool) -> None:
+    """Print a link by which a person joins a project, with a new account if they have none. It works once.
+
+    With EMAIL only an account with this address can join by it.
+    """
+    instance = open_ready_instance()
+    with instance.database.writing() as db:
+        found = projects.project_of_slug(db, slug)
+        invitation, token = invitations.create_invitation(db, found, role, email=email, days=days)
+    link = f"{_root(instance)}/invitation/{token}"
+    result = {"link": link, "role": role, "email": invitation.email, "expires_at": invitation.expires_at}
+    _say(result, as_json, f"Hand over this link to join {slug} as {role}; it works once, for {days} days:", link)
 
 
 @user.command("deactivate")
@@ -269,7 +291,11 @@ def _handing_over(link: str | None) -> str:
 
 
 def _reset_url(instance: Instance, token: str) -> str:
-    return f"{str(instance.settings.public_url).rstrip('/')}/reset/{token}"
+    return f"{_root(instance)}/reset/{token}"
+
+
+def _root(instance: Instance) -> str:
+    return str(instance.settings.public_url).rstrip("/")
 
 
 def _hash_from_stdin(email: str) -> str:

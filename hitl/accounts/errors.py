@@ -115,3 +115,51 @@ class ScopesUnacceptable(Invalid):
     """Choose at least one scope, and only scopes that your own role covers."""
 
     code = "scopes_unacceptable"
+
+
+class AddressUnproven(Conflict):
+    """This account was made by an invitation elsewhere, so nobody knows whose it is. Invite the person by a link."""
+
+    code = "address_unproven"
+
+
+class InvitationEnded(NotFound):
+    """This invitation was used before, has ended, was withdrawn or was cut short. Ask for a new one."""
+
+    code = "invitation_ended"
+
+
+class InvitationForAnother(Forbidden):
+    """This invitation is for another e-mail address."""
+
+    code = "invitation_for_another"
+
+
+class InvitationUsed(Conflict):
+    """This invitation has been used. Remove the member instead."""
+
+    code = "invitation_used"
+
+
+class RoleNotYours(Forbidden):
+    """Invite to no more than you may do yourself."""
+
+    code = "role_not_yours"
+
+
+class LifetimeUnacceptable(Invalid):
+    """An invitation works for 1 to 90 days."""
+
+    code = "lifetime_unacceptable"
+
+
+class ChangedByAnother(Conflict):
+    """Somebody changed this while you were at it. Nothing of yours was stored yet; compare, and save again."""
+
+    code = "changed_by_another"
+
+
+class GuidelinesUnacceptable(Invalid):
+    """Guidelines are a text of at most 20,000 characters, without control characters."""
+
+    code = "guidelines_unacceptable"

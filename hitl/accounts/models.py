@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.accounts.permissions import ROLES
@@ -23,6 +23,8 @@ class User(Base):
     name: Mapped[str]
     password_hash: Mapped[str | None]  # argon2id; none until the person has set a password
     is_owner: Mapped[bool] = mapped_column(default=False)  # makes projects and users on this instance
+    # An owner or the command line made the account, so the address is its person's; not so one made by an invitation.
+    is_vouched_for: Mapped[bool] = mapped_column(default=True, server_default=true())
     epoch: Mapped[int] = mapped_column(default=1)  # rises at a password change: sessions of an older epoch are over
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     deactivated_at: Mapped[datetime | None]
@@ -119,6 +121,29 @@ class ResetLink(Base):
     used_at: Mapped[datetime | None]
 
     user: Mapped[User] = relationship(foreign_keys=user_id)
+
+
+class Invitation(Base):
+    """A link by which whoever holds it joins a project, with a new account if they have none. Works once."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (one_of("role", list(ROLES)),)
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), index=True)
+    made_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: made on the command line
+    role: Mapped[str]
+    email: Mapped[str | None]  # the only address that may use it, lower case; none: whoever holds the link
+    digest: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    expires_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    used_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+
+    project: Mapped[Project] = relationship()
+    maker: Mapped[User | None] = relationship(foreign_keys=made_by_id)
+    user: Mapped[User | None] = relationship(foreign_keys=used_by_id)
 
 
 class AuditEntry(Base):

@@ -1,12 +1,21 @@
 """People: making accounts, closing them, and who may do that to whom."""
 
+from typing import Any
+
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from hitl.accounts import audit, sessions
-from hitl.accounts.errors import AccountNotYours, EmailTaken, EmailUnacceptable, LastAdmin, UnknownEmail
+from hitl.accounts.errors import (
+    AccountNotYours,
+    AddressUnproven,
+    EmailTaken,
+    EmailUnacceptable,
+    LastAdmin,
+    UnknownEmail,
+)
 from hitl.accounts.events import UserDeactivated
 from hitl.accounts.models import ApiKey, Membership, Project, User
 from hitl.accounts.names import clean_name
@@ -14,14 +23,23 @@ from hitl.accounts.sign_in import typed_email
 from hitl.core import clock, events
 
 
-def create_user(db: Session, email: str, name: str, *, is_owner: bool = False, by: User | None = None) -> User:
+def create_user(
+    db: Session,
+    email: str,
+    name: str,
+    *,
+    is_owner: bool = False,
+    is_vouched_for: bool = True,
+    by: User | None = None,
+) -> User:
     """Make an account without a password; a reset link lets the person choose one.
 
     Only owners and the command line do this: whoever makes an account hands out its first password, and admins of
-    other projects rely on the account being who its e-mail address says.
+    other projects rely on the account being who its e-mail address says. Whoever accepts an invitation makes one too;
+    nobody vouches for its address, so those admins do not rely on it.
     Raises EmailUnacceptable, EmailTaken, NameUnacceptable.
     """
-    user = User(email=acceptable_email(email), name=clean_name(name), is_owner=is_owner)
+    user = User(email=acceptable_email(email), name=clean_name(name), is_owner=is_owner, is_vouched_for=is_vouched_for)
     try:
         with db.begin_nested():
             db.add(user)
@@ -48,6 +66,19 @@ def user_of_email(db: Session, email: str) -> User:
     user = db.scalar(select(User).where(User.email == typed_email(email)))
     if user is None:
         raise UnknownEmail(param="/email")
+    return user
+
+
+def person_to_add(db: Session, email: str, by: User) -> User:
+    """Return the person whom somebody may make a member by naming their e-mail address.
+
+    Not an account that its holder made by an invitation elsewhere: nobody checked that the address is theirs, and it
+    could be anybody. Owners answer for all accounts, and an admin for those in projects of their own.
+    Raises UnknownEmail, AddressUnproven.
+    """
+    user = user_of_email(db, email)
+    if not (user.is_vouched_for or by.is_owner or db.scalar(_shares_project_of(by, user))):
+        raise AddressUnproven(param="/email")
     return user
 
 
@@ -120,6 +151,16 @@ def ensure_managed_by(db: Session, manager: User, user: User) -> None:
     is_active = manager.deactivated_at is None
     if not is_active or db.scalar(select(User.id).where(User.id == user.id, managed_by(manager))) is None:
         raise AccountNotYours
+
+
+def _shares_project_of(admin: User, user: User) -> Select[Any]:
+    own, theirs = aliased(Membership), aliased(Membership)
+    return (
+        select(theirs.id)
+        .join(own, own.project_id == theirs.project_id)
+        .where(theirs.user_id == user.id, own.user_id == admin.id, own.role == "admin")
+        .limit(1)
+    )
 
 
 def _administered_by(user: User) -> Select[Project]:

@@ -11,6 +11,7 @@ import structlog
 # API keys, bearer tokens, passwords in URLs, and the one-time tokens of links.
 _SECRETS = re.compile(
     r"hitl_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?<=/reset/)[A-Za-z0-9_-]{20,}"
+    r"|(?<=/invitation/)[A-Za-z0-9_-]{20,}|(?<=invitation%2F)[A-Za-z0-9_-]{20,}"
 )
 _SECRET_NAMES = ("password", "token", "secret", "authorization", "cookie")
 

@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from hitl.accounts import sessions
 from hitl.accounts.access import SESSION_ID, Access, Door, declared_access
+from hitl.accounts.invitations import create_invitation
 from hitl.accounts.keys import create_key
 from hitl.accounts.models import Membership, User
 from hitl.accounts.permissions import SCOPES
@@ -202,6 +203,8 @@ MAKERS: dict[str, Maker] = {
     "response_id": lambda world, _user, _made: factories.Response(project=world.home).id,
     "member_id": _member,
     "key_id": _key,
+    "invitation_id": lambda world, _user, _made: create_invitation(world.db, world.home, "lead")[0].id,
+    "invitation_token": lambda world, _user, _made: create_invitation(world.db, world.home, "lead")[1],
     "token": lambda world, _user, _made: create_reset_link(world.db, factories.User()),
     "name": lambda world, _user, _made: world.frozen["name"],
     "number": lambda world, _user, _made: world.frozen["number"],

@@ -23,6 +23,8 @@ OPEN_TO_EVERYBODY = {
     "POST /sign-out",
     "GET /reset/<token>",
     "POST /reset/<token>",
+    "GET /invitation/<invitation_token>",
+    "POST /invitation/<invitation_token>",
     "POST /appearance",
     "GET /healthz",
     "GET /readyz",

@@ -98,6 +98,6 @@ def _reset_page(token: str, **problems: str) -> Response:
     try:
         link = link_of_token(g.db, token)
     except ResetLinkEnded as error:
-        return make_response(render_template("accounts/reset_ended.html", message=error.message), error.status)
+        return make_response(render_template("accounts/ended.html", message=error.message), error.status)
     page = render_template("accounts/reset.html", person=link.user, problems=problems)
     return make_response(page, 422 if problems else 200)

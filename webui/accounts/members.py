@@ -88,7 +88,7 @@ def deactivate(slug: str, member_id: UUID) -> AnyResponse:
 
 def _person_to_add(email: str) -> tuple[User, bool]:
     try:
-        return users.user_of_email(g.db, email), False
+        return users.person_to_add(g.db, email, by=g.user), False
     except UnknownEmail:
         if not g.user.is_owner:
             raise

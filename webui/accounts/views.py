@@ -1,6 +1,6 @@
 """All pages about accounts: each file adds its own to the blueprint."""
 
-from webui.accounts import account, door, keys, members
+from webui.accounts import account, door, invitations, keys, members, settings
 from webui.accounts.blueprint import bp
 
-__all__ = ["account", "bp", "door", "keys", "members"]
+__all__ = ["account", "bp", "door", "invitations", "keys", "members", "settings"]

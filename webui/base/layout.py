@@ -71,6 +71,7 @@ class Layout:
     projects: tuple[ProjectLink, ...] = ()
     project: ProjectLink | None = None
     nav: tuple[NavEntry, ...] = ()
+    tabs: tuple[NavEntry, ...] = ()  # the pages of the place one is in, where it has several
     account_links: tuple[NavEntry, ...] = ()  # in the account menu, above the appearance
     appearance: Appearance = field(default_factory=Appearance)
     home_url: str = "/"

@@ -13,6 +13,8 @@ class TestHideSecrets:
             {"header": "Authorization: Bearer abc.def"},
             {"url": "postgresql://hitl:canary-hitl_0123456789abcdefghijKLMNOP@db/hitl"},
             {"path": "/reset/0123456789abcdefghijKLMNOP"},
+            {"path": "/invitation/0123456789abcdefghijKLMNOP"},
+            {"path": "/sign-in?next=%2Finvitation%2F0123456789abcdefghijKLMNOP"},
         ],
     )
     def test_it_hides_what_must_not_be_read(self, event: dict[str, str]) -> None:
