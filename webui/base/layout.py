@@ -62,6 +62,19 @@ REVIEW_KEYS = (
 )
 
 
+# On a page that compares, beside those above: letters are the names of responses there, so the comment has another.
+COMPARE_KEYS = (
+    Key("Compare: place a response, best first", ("a", "b", "…")),
+    Key("Compare: the next is equal to the last", ("e", "=")),
+    Key("Compare: take the last one back", ("⌫",)),
+    Key("Compare: move a letter that has the focus", ("←", "→")),
+    Key("Compare: all or both are bad", ("x",)),
+    Key("Compare two: better, again: much better", ("a", "b")),
+    Key("Compare: words that differ", ("w",)),
+    Key("Compare: comment", ("n",)),
+)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The frame of one page for one person; the defaults are the frame for somebody who is not signed in."""

@@ -125,12 +125,23 @@ def transcript(
     context: retrieved passages, `{"title", "text", "source"}` each.
     later: what came after the response, if it is known.
     """
-    before = _entries(messages)
-    instructions = [entry for entry in before if isinstance(entry, Instructions)]
-    said = _fold_the_beginning([entry for entry in before if not isinstance(entry, Instructions)])
-    retrieved: list[Entry] = [Retrieved(_passages(context))] if context else []
     under_review = _under_review(output, tuple(map(feedback_note, feedback)), _time_of_day(output_at))
-    return Transcript((*instructions, *said, *retrieved, under_review, *_entries(later)))
+    return Transcript((*_what_led_to_it(messages, context), under_review, *_entries(later)))
+
+
+def prompt(messages: Sequence[Mapping[str, Any]], *, context: Sequence[Any] = ()) -> Transcript:
+    """Return the entries of what several responses answer, which stand beside each other below it."""
+    return Transcript(tuple(_what_led_to_it(messages, context)))
+
+
+def answered(output: Mapping[str, Any]) -> Message:
+    """Return a response that stands beside others, its tool calls open; its time could tell which is the older."""
+    return replace(_under_review(output, (), ""), at="", is_under_review=False)
+
+
+def retrieved(context: Sequence[Any]) -> Retrieved | None:
+    """Return the passages that a response could draw on; None where there were none."""
+    return Retrieved(_passages(context)) if context else None
 
 
 def feedback_note(feedback: Mapping[str, Any]) -> str:
@@ -206,6 +217,15 @@ def _under_review(output: Mapping[str, Any], notes: tuple[str, ...], at: str) ->
     said = _message(output)
     uses = tuple(replace(use, is_open=True) for _, use in _tool_uses(output))
     return replace(said, tool_uses=uses, notes=notes, at=at or said.at, is_under_review=True)
+
+
+def _what_led_to_it(messages: Sequence[Mapping[str, Any]], context: Sequence[Any]) -> Iterable[Entry]:
+    before = _entries(messages)
+    yield from (entry for entry in before if isinstance(entry, Instructions))
+    yield from _fold_the_beginning([entry for entry in before if not isinstance(entry, Instructions)])
+    looked_up = retrieved(context)
+    if looked_up:
+        yield looked_up
 
 
 # --- Content ----------------------------------------------------------------------------------------------------------

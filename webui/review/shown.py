@@ -8,7 +8,7 @@ tokens, cost, latency, trace, rule names.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -29,9 +29,23 @@ from hitl.review.drafts import draft_of
 from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
 from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
-from hitl.review.rubrics import CANNOT_JUDGE, Choice, Corrected, Criterion, Rubric, Tags, Text, rubric_of
+from hitl.review.rubrics import (
+    CANNOT_JUDGE,
+    Choice,
+    Corrected,
+    Criterion,
+    Pairwise,
+    Ranked,
+    Scale,
+    Spans,
+    Tags,
+    Text,
+    Thumbs,
+    rubric_of,
+)
 from hitl.review.submission import reviewed_response
 from webui.base.transcript import Transcript, transcript
+from webui.review.compared import Comparison, asked_in, comparison_of, letters_of, order_in_words
 from webui.review.forms import form_fields
 
 PACE_WINDOW = timedelta(hours=24)
@@ -53,6 +67,7 @@ class Subject:
     transcript: Transcript
     criteria: list[dict[str, Any]]
     original: str  # the words that a correction starts from
+    is_comparison: ClassVar[bool] = False
 
     def stray_problems(self, problems: Mapping[str, str]) -> dict[str, str]:
         """Return the problems that belong to no field of the form."""
@@ -96,6 +111,7 @@ class Said:
     comment: str
     corrected: str  # the words of the correction, if there is one
     seconds_on_display: float | None
+    is_unblinded: bool
 
 
 @dataclass(frozen=True)
@@ -103,14 +119,18 @@ class OwnReview:
     """A review, as its author sees it."""
 
     review_id: UUID
-    about: str  # the words of the response
+    about: str  # the words of the response; of a comparison, those that the responses answer
+    compared_count: int  # how many responses; 0 where nothing is compared
     standing: str
     said: Said  # newest
     earlier: tuple[Said, ...]  # newest of them first
+    is_unblinded: bool  # its author was told the models: what they say now is kept and does not count
 
 
-def subject_of(db: Session, item: Item) -> Subject:
-    """Return what is judged. Raises NotFound for an item that is not about one response."""
+def subject_of(db: Session, item: Item, lease: Lease, *, is_decided: bool = False) -> Subject | Comparison:
+    """Return what is judged, as the holder of the lease sees it, or saw it if they have submitted their review."""
+    if item.kind == "comparison":
+        return comparison_of(db, item, lease, is_decided=is_decided)
     response = _response_of(db, item)
     return Subject(
         transcript=_transcript(db, response),
@@ -180,7 +200,8 @@ def filled_by_revision(db: Session, revision: Revision, item: Item) -> Filled:
 def fields_of_draft(db: Session, item: Item, answers: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the form's fields as a draft fills them."""
     filled = filled_by(answers)
-    original = text_of(_response_of(db, item).output)
+    response = reviewed_response(db, item)
+    original = text_of(response.output) if response else ""
     return form_fields(rubric_of(db, item), filled.answers, filled.comment, original)
 
 
@@ -191,6 +212,7 @@ def reviews_by(reviewer: User, project: Project) -> Select[Review]:
         .where(Review.reviewer_id == reviewer.id, Review.project_id == project.id)
         .options(
             joinedload(Review.item).selectinload(Item.targets).joinedload(ItemTarget.response),
+            joinedload(Review.lease),
             selectinload(Review.revisions).options(*WITH_MARKS),
         )
     )
@@ -198,24 +220,37 @@ def reviews_by(reviewer: User, project: Project) -> Select[Review]:
 
 def own_review(db: Session, review: Review) -> OwnReview:
     """Return a review as its author sees it."""
-    rubric = rubric_of(db, review.item)
-    newest, *earlier = [said(revision, rubric) for revision in reversed(review.revisions)]
-    response = reviewed_response(db, review.item)
-    about = text_of(response.output) if response else ""
-    return OwnReview(review.id, about, review.standing, newest, tuple(earlier))
+    item = review.item
+    newest, *earlier = [said(db, revision, review) for revision in reversed(review.revisions)]
+    response = reviewed_response(db, item)
+    is_comparison = item.kind == "comparison"
+    return OwnReview(
+        review_id=review.id,
+        about=asked_in(item) if is_comparison else text_of(response.output) if response else "",
+        compared_count=len(item.targets) if is_comparison else 0,
+        standing=review.standing,
+        said=newest,
+        earlier=tuple(earlier),
+        is_unblinded=is_comparison and (review.is_unblinded or item.closed_at is not None),
+    )
 
 
-def said(revision: Revision, rubric: Rubric) -> Said:
-    """Return a revision in a few words."""
+def said(db: Session, revision: Revision, review: Review) -> Said:
+    """Return a revision in a few words, its responses under the letters that its author saw."""
+    item = review.item
+    rubric = rubric_of(db, item)
     answers = Answers.of(revision, rubric)
-    corrected = next((answers.values.get(c.name) for c in rubric.criteria if isinstance(c, Corrected)), None)
+    values = answers.as_seen(rubric, judged_of(db, item))
+    letters = letters_of(db, item, review.lease) if item.kind == "comparison" else {}
+    corrected = next((values.get(c.name) for c in rubric.criteria if isinstance(c, Corrected)), None)
     return Said(
         number=revision.number,
         submitted_at=revision.submitted_at,
-        answers=tuple(_in_short(c, answers.values[c.name]) for c in rubric.criteria if c.name in answers.values),
+        answers=tuple(_in_short(c, values[c.name], letters) for c in rubric.criteria if c.name in values),
         comment=answers.comment or "",
         corrected=text_of(corrected) if corrected else "",
         seconds_on_display=revision.seconds_on_display,
+        is_unblinded=revision.is_unblinded,
     )
 
 
@@ -226,19 +261,39 @@ def _response_of(db: Session, item: Item) -> Response:
     return response
 
 
-def _in_short(criterion: Criterion, value: Any) -> str:
+def _in_short(criterion: Criterion, value: Any, letters: Mapping[str, str]) -> str:
+    if isinstance(criterion, Ranked | Pairwise):
+        return f"{criterion.label}: {order_in_words(value, letters)}"
+    if criterion.per == "item":
+        return _one_in_short(criterion, value)
+    # About each response, or each message of the assistant: "Helpful: A 4, B cannot judge".
+    parts = [(letters.get(part, part), said) for part, said in value.items()]
+    return f"{criterion.label}: {', '.join(f'{name} {_value_in_words(criterion, one)}' for name, one in sorted(parts))}"
+
+
+def _one_in_short(criterion: Criterion, value: Any) -> str:
+    words = _value_in_words(criterion, value)
+    if isinstance(criterion, Corrected):
+        return words
+    is_number = isinstance(criterion, Scale | Thumbs) and value != CANNOT_JUDGE
+    return f"{criterion.label}{'' if is_number else ':'} {words}"
+
+
+def _value_in_words(criterion: Criterion, value: Any) -> str:
     if value == CANNOT_JUDGE:
-        return f"{criterion.label}: cannot judge"
+        return "cannot judge"
     match criterion:
         case Choice() | Tags():
             labels = {option.value: option.label for option in criterion.options}
-            return f"{criterion.label}: {', '.join(labels[one] for one in _listed(value))}"
+            return ", ".join(labels[one] for one in _listed(value))
         case Corrected():
             return "Corrected"
         case Text():
-            return f"{criterion.label}: “{value}”"
+            return f"“{value}”"
+        case Spans():
+            return f"{len(value)} marked"
         case _:
-            return f"{criterion.label} {value}"
+            return str(value)
 
 
 def _listed(value: Any) -> Sequence[Any]:
@@ -247,7 +302,7 @@ def _listed(value: Any) -> Sequence[Any]:
 
 def _as_typed(value: Any) -> Any:
     """A correction that came as a whole message is shown as its words."""
-    return text_of(value) if isinstance(value, dict) else value
+    return text_of(value) if isinstance(value, dict) and "role" in value else value
 
 
 def _transcript(db: Session, response: Response) -> Transcript:

@@ -25,7 +25,7 @@ from hitl.review.models import Review
 from hitl.review.queries import newest_revision, submitted_reviews
 from hitl.review.submission import reopen_review, revise, submit_review
 from hitl.review.submission import undo as undo_last
-from webui.base.layout import REVIEW_KEYS
+from webui.base.layout import COMPARE_KEYS, REVIEW_KEYS
 from webui.review import forms, shown
 
 bp = Blueprint(
@@ -276,12 +276,13 @@ def _to_lease(lease: Lease | None, said: str = "", can_undo: bool = False) -> An
 def _item(
     lease: Lease, filled: shown.Filled | None = None, status: int = 200, *, said: str = "", can_undo: bool = False
 ) -> Answered:
+    subject = shown.subject_of(g.db, lease.item, lease)
     return _work(
-        "review/_item.html",
+        "review/_comparison.html" if subject.is_comparison else "review/_item.html",
         status,
         said=said,
         undo_is_near=can_undo,
-        subject=shown.subject_of(g.db, lease.item),
+        subject=subject,
         hold=shown.hold_of(g.db, lease, g.project),
         filled=filled or shown.filled_by_draft(draft_of(g.db, lease.item, g.user)),
         work=shown.work_of(g.db, g.user, g.project),
@@ -316,11 +317,12 @@ def _own_review(review: Review, filled: shown.Filled | None = None, status: int 
         held = g.db.scalars(running_leases(g.user, g.project).where(Lease.item_id == review.item_id)).first()
         return _work("review/_reopened.html", lease_id=held.id if held else None)
     newest = g.db.scalars(newest_revision(review.id)).one()
+    subject = shown.subject_of(g.db, review.item, review.lease, is_decided=True)
     return _work(
-        "review/_own_review.html",
+        "review/_own_comparison.html" if subject.is_comparison else "review/_own_review.html",
         status,
         said=said,
-        subject=shown.subject_of(g.db, review.item),
+        subject=subject,
         review=shown.own_review(g.db, review),
         filled=filled or shown.filled_by_revision(g.db, newest, review.item),
         now=clock.now(),
@@ -342,7 +344,7 @@ def _typed_words() -> str:
 def _work(part: str, status: int = 200, **values: Any) -> Answered:
     """Return the work area alone to htmx, and the whole page around it to everybody else."""
     frame = "review/_answer.html" if _is_htmx() else "review/show.html"
-    return make_response(render_template(frame, part=part, keys=REVIEW_KEYS, **values), status)
+    return make_response(render_template(frame, part=part, keys=(*REVIEW_KEYS, *COMPARE_KEYS), **values), status)
 
 
 def _standing_in_words(review: Review, was_over: bool) -> str:

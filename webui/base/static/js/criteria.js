@@ -72,10 +72,18 @@ customElements.define("criteria-keys", class extends HTMLElement {
   }
 
   choose(event, number) {
-    const input = this.current?.querySelector(`[data-choose="${number}"]`);
+    const input = this.inputFor(number);
     if (!input) return;
     event.preventDefault();
     if (!event.repeat) input.click();
+  }
+
+  /* Responses are put in order by letters, so the numbers there are free for the reasons that follow. */
+  inputFor(number) {
+    const current = this.current;
+    const own = current?.querySelector(`[data-choose="${number}"]`);
+    if (own || !["ranking", "pairwise"].includes(current?.dataset.kind)) return own;
+    return this.criteria[this.criteria.indexOf(current) + 1]?.querySelector(`[data-choose="${number}"]`);
   }
 
   say(input) {

@@ -38,6 +38,7 @@
         input.dispatchEvent(new CustomEvent("change", { bubbles: true, detail: { restored: true } }));
       }
     }
+    form.dispatchEvent(new CustomEvent("draft:filled"));
   }
 
   /* A device may have no room or forbid storing: then there is no copy, and the words say so. */
@@ -223,7 +224,7 @@
       const input = this.form.elements[name];
       const first = input instanceof RadioNodeList ? input[0] : input;
       const criterion = first?.closest?.("[data-criterion]");
-      return criterion?.dataset.label ?? criterion?.querySelector(".field__label")?.textContent.trim() ?? name;
+      return first?.dataset?.label ?? criterion?.dataset.label ?? criterion?.querySelector(".field__label")?.textContent.trim() ?? name;
     }
 
     settle() {

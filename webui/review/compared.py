@@ -1,0 +1,160 @@
+"""What the review pages show of a comparison: the prompt, and its responses side by side under letters.
+
+As in `shown`, templates get the values built here and nothing else. What end users said about a response is left out
+too: only the one that was sent has any.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sqlalchemy.orm import Session
+
+from hitl.capture.models import Response
+from hitl.queue.blindness import blind_message, blind_name, blind_passage, in_blind_order
+from hitl.queue.models import Item, Lease
+from hitl.review.answer_fields import FORM_PREFIX, fields_of_answer
+from hitl.review.rubrics import ALL_BAD, BOTH_BAD, CANNOT_JUDGE, EQUAL, Rubric, rubric_of
+from webui.base.transcript import Message, Retrieved, Transcript, answered, prompt, retrieved
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the responses that are compared."""
+
+    letter: str  # as this reviewer sees it
+    blind_name: str  # what the form's fields are named after
+    said: Message
+    looked_up: Retrieved | None  # where the responses drew on different passages
+    criteria: list[dict[str, Any]]  # what is asked about this response alone
+    model: str  # empty until the comparison is closed and this reviewer is done with it
+
+    @property
+    def name(self) -> str:
+        return f"Response {self.letter}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several responses to the same input, and what is asked about them."""
+
+    rubric: Rubric
+    prompt: Transcript
+    candidates: tuple[Candidate, ...]
+    criteria: list[dict[str, Any]]  # what is asked once
+    is_comparison: ClassVar[bool] = True
+
+    @property
+    def order(self) -> dict[str, Any] | None:
+        """The criterion that puts the responses in order."""
+        return next((c for c in self.criteria if c["kind"] in ("ranking", "pairwise")), None)
+
+    @property
+    def others(self) -> list[dict[str, Any]]:
+        """What else is asked once."""
+        return [criterion for criterion in self.criteria if criterion is not self.order]
+
+    def fields(self, answers: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Return answers by the fields of the form, without their prefix: `rank.<name>`, `pair`, `helpful.<name>`."""
+        fields: dict[str, list[str]] = {}
+        for criterion in self.rubric.criteria:
+            value = answers.get(criterion.name)
+            if value is not None:
+                fields |= fields_of_answer(criterion, value)
+        return {field.removeprefix(FORM_PREFIX): values for field, values in fields.items()}
+
+    def problem_of(self, criterion: Mapping[str, Any], answers: Mapping[str, Any], problems: Mapping[str, str]) -> str:
+        """Return what is wrong about an answer on one response.
+
+        A problem is told by criterion: it is shown where the answer is missing, or on the first if none is.
+        """
+        problem = problems.get(criterion["asked"], "")
+        given = answers.get(criterion["asked"])
+        missing = [one for one in self.candidates if not (isinstance(given, Mapping) and given.get(one.blind_name))]
+        shown_at = [one.letter for one in missing] or [self.candidates[0].letter]
+        return problem if criterion["letter"] in shown_at else ""
+
+    def stray_problems(self, problems: Mapping[str, str]) -> dict[str, str]:
+        """Return the problems that belong to no field of the form."""
+        fields = {criterion.name for criterion in self.rubric.criteria} | {"comment"}
+        return {name: problem for name, problem in problems.items() if name not in fields}
+
+
+def comparison_of(db: Session, item: Item, lease: Lease, *, is_decided: bool = False) -> Comparison:
+    """Return what is compared, in the order in which the holder of the lease sees it.
+
+    is_decided: they have submitted their review, so that they may learn the models, if nobody judges any more.
+    """
+    rubric = rubric_of(db, item)
+    criteria = rubric.as_json()
+    responses = _in_order(item, lease)
+    passages = [[blind_passage(passage) for passage in response.context] for response in responses]
+    is_shared = all(one == passages[0] for one in passages)
+    return Comparison(
+        rubric=rubric,
+        prompt=prompt(
+            [blind_message(message) for message in responses[0].input["messages"]],
+            context=passages[0] if is_shared else (),
+        ),
+        candidates=tuple(
+            Candidate(
+                letter=letter,
+                blind_name=name,
+                said=answered(blind_message(response.output)),
+                looked_up=None if is_shared else retrieved(own),
+                criteria=[_about_one(c, name, letter) for c in criteria if c["per"] == "response"],
+                model=_model_of(response) if is_decided and item.closed_at else "",
+            )
+            for (name, letter), response, own in zip(
+                letters_of(db, item, lease).items(), responses, passages, strict=True
+            )
+        ),
+        criteria=[criterion for criterion in criteria if criterion["per"] == "item"],
+    )
+
+
+def letters_of(db: Session, item: Item, lease: Lease) -> dict[str, str]:
+    """Return the letters of the responses by their blind names, in the order of the holder of the lease."""
+    names = [blind_name(db, item, response.id) for response in _in_order(item, lease)]
+    return dict(zip(names, LETTERS, strict=False))
+
+
+def asked_in(item: Item) -> str:
+    """Return the last words of the user to whom the compared responses answer."""
+    response = item.targets[0].response
+    messages = response.input["messages"] if response else []
+    said = [message["content"] for message in messages if message["role"] == "user"]
+    return said[-1] if said and isinstance(said[-1], str) else ""
+
+
+def order_in_words(value: Any, letters: Mapping[str, str]) -> str:
+    """Return how somebody put responses in order: "B › A = C", "A much better", "All bad".
+
+    value: the answer, with the responses by their blind names.
+    """
+    fixed = {ALL_BAD: "All bad", BOTH_BAD: "Both bad", EQUAL: "Equal", CANNOT_JUDGE: "cannot judge"}
+    if isinstance(value, str):
+        return fixed[value]
+    if isinstance(value, Mapping):
+        return f"{letters[value['better']]} {value['strength']} better"
+    return " › ".join(" = ".join(sorted(letters[name] for name in tied)) for tied in value)
+
+
+def _in_order(item: Item, lease: Lease) -> Sequence[Response]:
+    targets = in_blind_order(item.targets, lease.shuffle_seed)
+    return [target.response for target in targets if target.response is not None]
+
+
+def _about_one(criterion: Mapping[str, Any], blind_name: str, letter: str) -> dict[str, Any]:
+    """A criterion as the form asks it about one response: under a name of its own."""
+    own = {"name": f"{criterion['name']}.{blind_name}", "asked": criterion["name"], "letter": letter}
+    return {**criterion, **own, "about": f"response {letter}"}
+
+
+def _model_of(response: Response) -> str:
+    """The name that is kept from reviewers while they judge."""
+    if response.model is None:
+        return "written by a person"
+    return f"{response.model} {response.model_version}" if response.model_version else response.model
