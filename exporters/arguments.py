@@ -1,4 +1,4 @@
-"""A tool call's arguments, from OpenAI's JSON text to the object that chat templates want.
+"""A tool call's arguments: OpenAI's JSON text, or the object that chat templates want.
 
 Templates write the arguments with `tojson`, so text would come out quoted twice (Qwen 2.5, Llama 3, gpt-oss) or fail
 (most others); TRL's own examples hold an object. https://huggingface.co/docs/trl/dataset_formats#tool-calling
@@ -7,9 +7,23 @@ Templates write the arguments with `tojson`, so text would come out quoted twice
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 from exporters.errors import RowRefused
+from exporters.plain import ensure_plain
+
+
+def arguments_for_datasets(text: Any, tool: str) -> dict[str, Any]:
+    """The arguments as an object that `datasets` reads back as it was."""
+    arguments = arguments_object(text, tool)
+    ensure_numbers_survive(arguments, tool)
+    return arguments
+
+
+def arguments_text(text: Any, tool: str) -> str:
+    """The arguments as they were captured, once they are known to be an object."""
+    ensure_plain(arguments_object(text, tool), f"the arguments of {tool}")
+    return str(text).strip() or "{}"
 
 
 def arguments_object(text: Any, tool: str) -> dict[str, Any]:
@@ -17,13 +31,16 @@ def arguments_object(text: Any, tool: str) -> dict[str, Any]:
     if isinstance(text, str) and not text.strip():
         return {}
     try:
-        arguments = json.loads(text, object_pairs_hook=unique_members)
+        arguments = json.loads(text, object_pairs_hook=unique_members, parse_constant=no_constant)
     except (TypeError, ValueError, RecursionError) as error:
         raise RowRefused(f"the arguments of {tool} are no JSON text", "tool_arguments_not_json") from error
     if not isinstance(arguments, dict):
         raise RowRefused(f"the arguments of {tool} are JSON but no object", "tool_arguments_not_an_object")
-    ensure_numbers_survive(arguments, tool)
     return arguments
+
+
+def no_constant(name: str) -> NoReturn:
+    raise ValueError(f"JSON has no {name}")  # NaN and the infinities, which Python would read
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -132,8 +132,11 @@ class ParquetRows(OneFile):
 
     def write_batch(self) -> None:
         if self.batch:
-            self.writer.write_table(pa.Table.from_pylist(self.batch, schema=self.schema))
+            self.writer.write_table(self.table(self.batch))
         self.batch, self.characters = [], 0
+
+    def table(self, rows: list[Row]) -> pa.Table:
+        return pa.Table.from_pylist(rows, schema=self.schema)
 
     def close(self) -> None:
         self.write_batch()

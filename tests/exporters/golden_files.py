@@ -6,23 +6,18 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporters.registry import exporter
+from exporters.registry import EXPORTERS, exporter
 from exporters.rows import Example
-from tests.exporters.examples import DEMONSTRATIONS, PAIRS, VERDICTS
+from tests.exporters.examples import OF_KIND
 
 GOLDEN = Path(__file__).parent / "golden"
 SOURCE = {"dataset": "support", "version": 3}
 
+# One folder for each format and kind: trl-preference, or jsonl-verdict where a format takes several.
 FOLDERS: dict[str, tuple[str, Sequence[Example]]] = {
-    "trl-preference": ("trl-preference", PAIRS),
-    "trl-prompt-completion": ("trl-prompt-completion", DEMONSTRATIONS),
-    "trl-unpaired-preference": ("trl-unpaired-preference", VERDICTS),
-    "jsonl-preference": ("jsonl", PAIRS),
-    "jsonl-demonstration": ("jsonl", DEMONSTRATIONS),
-    "jsonl-verdict": ("jsonl", VERDICTS),
-    "parquet-preference": ("parquet", PAIRS),
-    "parquet-demonstration": ("parquet", DEMONSTRATIONS),
-    "parquet-verdict": ("parquet", VERDICTS),
+    name if len(known.kind) == 1 else f"{name}-{kind}": (name, OF_KIND[kind])
+    for name, known in EXPORTERS.items()
+    for kind in sorted(known.kind)
 }
 
 

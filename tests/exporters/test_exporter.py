@@ -149,7 +149,7 @@ class TestExporter:
         assert peak < 20 * 2**20
 
     def test_it_lists_the_known_formats_when_asked_for_another(self):
-        with pytest.raises(UnknownFormat, match="jsonl, parquet, trl-preference, trl-prompt-completion, trl-unp"):
+        with pytest.raises(UnknownFormat, match=", ".join(sorted(EXPORTERS))):
             exporter("csv")
 
 

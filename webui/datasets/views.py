@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, redirect, render_template, request, se
 from sqlalchemy import select
 from werkzeug.wrappers import Response as WsgiResponse
 
+from exporters.registry import exporter
 from hitl.accounts.access import allow
 from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
@@ -153,6 +154,7 @@ def export(slug: str, name: str, number: int, format: str) -> str:
         "datasets/export.html",
         version=version,
         format=format,
+        exporter=exporter(format),
         formats=formats_for(version.dataset.kind),
         rehearsal=rehearsal,
         tried=tried,

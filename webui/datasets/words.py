@@ -58,9 +58,20 @@ class Format:
 FORMATS = {
     "trl-preference": Format("TRL, preference (DPO)", "TRL's trainers for DPO, rewards, ORPO and CPO."),
     "trl-prompt-completion": Format("TRL, prompt and completion (SFT)", "TRL's trainer for supervised fine-tuning."),
+    "trl-language-modeling": Format(
+        "TRL, language modelling (SFT)", "TRL's trainer for SFT: the whole conversation is learned."
+    ),
     "trl-unpaired-preference": Format(
         "TRL, verdicts (KTO)", "TRL's trainer for KTO: answers found good or bad, shuffled."
     ),
+    "openai-preference": Format("OpenAI, preference (DPO)", "DPO at OpenAI, Azure and Together."),
+    "openai-chat": Format("OpenAI, chat (SFT)", "Supervised fine-tuning at OpenAI and services that take its files."),
+    "llama-factory": Format("LLaMA-Factory", "ShareGPT rows with dataset_info.json."),
+    "axolotl": Format("Axolotl", "chat_template.default for DPO, chat_template for SFT."),
+    "openrlhf": Format("OpenRLHF", "Its DPO, reward and SFT commands; text only."),
+    "nemo-rl": Format("NeMo RL", "NVIDIA's DPO, reward and SFT scripts; text only."),
+    "verl": Format("verl", "Its SFT and reward readers; text only."),
+    "huggingface": Format("Hugging Face folder", "Parquet with a dataset card, to be put on the Hub."),
     "jsonl": Format("JSONL", "All that is known of each row, one JSON object a line."),
     "parquet": Format("Parquet", "The same in columns; messages are JSON text."),
 }
