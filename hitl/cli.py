@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "capture": ("hitl.capture.commands:capture", "Put responses from a JSONL file into a project."),
+    "capture": ("hitl.capture.commands:capture", "Put responses from a file into a project."),
     "dataset": ("hitl.datasets.commands:dataset", "Freeze and look at dataset versions."),
     "db": ("hitl.core.commands:db", "Bring the database schema up to date, or check it."),
     "demo": ("hitl.demo.commands:demo", "Try the product with real data on this machine."),

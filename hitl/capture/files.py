@@ -1,4 +1,4 @@
-"""Responses from a file with one JSON object a line, gzipped or not.
+"""Responses from a file with one JSON object a line, gzipped or not, or from a table.
 
 A file can be captured again at any time, after it broke off or grew: what is in already is a duplicate. A row without a
 `client_id` gets one from the line's content and from how many equal lines came before it in the file, so that a second
@@ -15,21 +15,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 from uuid import UUID
 
 import orjson
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.capture.errors import CaptureStopped, FileUnreadable, RowInvalid, TooBig
+from hitl.capture.feedback import give_feedback
 from hitl.capture.intake import capture_responses
 from hitl.capture.json_values import read_json
+from hitl.capture.mapping import Mapping
+from hitl.capture.results import Result
+from hitl.capture.tables import Table, TableRow, as_line
 from hitl.core.database import Database
 from hitl.core.errors import AppError
 from hitl.core.secrets import Keys
 
 ROWS_A_BATCH = 500
+BYTES_A_BATCH = 16 * 1024 * 1024
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
@@ -44,6 +50,43 @@ class Line:
     number: int  # from 1
     text: bytes
     is_too_long: bool = False
+
+
+@dataclass(frozen=True)
+class TableLine(Line):
+    """One row of a table; its text is its cells as JSON."""
+
+    row: TableRow | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a line says: a response, and what end users said about it (without naming it)."""
+
+    row: Any
+    feedback: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Readable(Protocol):
+    """Where lines come from, and how each is read."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes on the disk; none for a stream."""
+
+    @property
+    def position(self) -> int:
+        """How many of them were read."""
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the lines. Raises FileUnreadable when the data break off."""
+
+    def read(self, line: Line) -> Reading:
+        """Return what a line says. Raises RowInvalid."""
 
 
 @dataclass
@@ -69,6 +112,7 @@ class Source:
     text: IO[bytes]
     size: int | None  # bytes on the disk; none for a stream
     max_line_bytes: int
+    equal_lines: Counter[bytes] = field(default_factory=Counter)
 
     @property
     def position(self) -> int:
@@ -98,6 +142,18 @@ class Source:
                 f"{self.name} could not be read on after line {number}: {error}. The lines before are in. {RUN_AGAIN}"
             ) from error
 
+    def read(self, line: Line) -> Reading:
+        """Return what a line says. Raises RowInvalid."""
+        if line.is_too_long:
+            raise TooBig(f"This line is longer than {self.max_line_bytes:,} bytes; only its beginning is kept here.")
+        try:
+            row = read_json(line.text)
+        except UnicodeDecodeError as error:
+            raise RowInvalid(f"This line is not UTF-8: byte {error.start + 1} is not part of a character.") from error
+        except ValueError as error:
+            raise RowInvalid(f"This line is not valid JSON: {error}.") from error
+        return Reading(_with_client_id(row, line, self.equal_lines))
+
     def _skip_to_next_line(self, text: bytes) -> None:
         while text and not text.endswith(b"\n"):
             text = self.text.readline(self.max_line_bytes)
@@ -111,6 +167,48 @@ class Source:
                 f"{self.name} is one JSON list. This takes one JSON object a line; jq -c '.[]' makes that of it."
             )
         return text
+
+
+@dataclass
+class TableSource:
+    """An open table whose columns are known."""
+
+    table: Table
+    mapping: Mapping
+    max_line_bytes: int
+    equal_lines: Counter[bytes] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.table.name
+
+    @property
+    def size(self) -> int | None:
+        """Bytes on the disk."""
+        return self.table.size
+
+    @property
+    def position(self) -> int:
+        """How many of them were read."""
+        return self.table.position
+
+    def lines(self) -> Iterator[Line]:
+        """Yield the rows. Raises FileUnreadable when the data break off."""
+        for row in self.table.rows():
+            text = as_line(row)
+            if len(text) > self.max_line_bytes:
+                yield Line(row.number, text[:1000], is_too_long=True)
+            else:
+                yield TableLine(row.number, text, row=row)
+
+    def read(self, line: Line) -> Reading:
+        """Return what a row says. Raises RowInvalid."""
+        if not isinstance(line, TableLine) or line.row is None:
+            raise TooBig(f"This row is larger than {self.max_line_bytes:,} bytes; only its beginning is kept here.")
+        row = self.mapping.row_of(line.row)
+        feedback = self.mapping.feedback_of(line.row)
+        return Reading(_with_client_id(row, line, self.equal_lines), feedback)
 
 
 @contextmanager
@@ -178,7 +276,7 @@ def capture_lines(
     database: Database,
     project_id: UUID,
     keys: Keys,
-    source: Source,
+    source: Readable,
     rejected_lines: RejectedLines,
     tally: Tally,
     tell: Callable[[Tally], None],
@@ -188,19 +286,19 @@ def capture_lines(
     tell: called after each batch.
     Raises FileUnreadable when the file breaks off and CaptureStopped when the database does; what came before is in.
     """
-    equal_lines: Counter[bytes] = Counter()
     for batch in _batches(source.lines()):
-        rows, refused = _rows_of(batch, equal_lines, source)
+        readings, refused = _readings_of(batch, source)
         try:
             with database.writing() as db:
                 project = db.get_one(Project, project_id)
-                results = capture_responses(db, project, [row for _line, row in rows], keys)
+                results = capture_responses(db, project, [reading.row for _line, reading in readings], keys)
+                _keep_feedback(db, project, [reading for _line, reading in readings], results)
         except (OperationalError, InterfaceError) as error:
             raise CaptureStopped(
                 f"The database does not answer, or is locked: {error.orig}. "
                 f"The file is in up to line {tally.lines}. {RUN_AGAIN}"
             ) from error
-        for (line, _row), result in zip(rows, results, strict=True):
+        for (line, _reading), result in zip(readings, results, strict=True):
             if result.error is not None:
                 refused.append((line, result.error))
         for line, problem in sorted(refused, key=lambda pair: pair[0].number):
@@ -217,13 +315,15 @@ def capture_lines(
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
     """Group lines; those read before the file breaks off are handed out first."""
     batch: list[Line] = []
+    size = 0
     trouble: FileUnreadable | None = None
     try:
         for line in lines:
             batch.append(line)
-            if len(batch) == ROWS_A_BATCH:
+            size += len(line.text)
+            if len(batch) == ROWS_A_BATCH or size > BYTES_A_BATCH:
                 yield batch
-                batch = []
+                batch, size = [], 0
     except FileUnreadable as error:
         trouble = error
     if batch:
@@ -232,28 +332,29 @@ def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
         raise trouble
 
 
-def _rows_of(
-    batch: list[Line], equal_lines: Counter[bytes], source: Source
-) -> tuple[list[tuple[Line, Any]], list[tuple[Line, AppError]]]:
-    rows: list[tuple[Line, Any]] = []
+def _readings_of(batch: list[Line], source: Readable) -> tuple[list[tuple[Line, Reading]], list[tuple[Line, AppError]]]:
+    readings: list[tuple[Line, Reading]] = []
     refused: list[tuple[Line, AppError]] = []
     for line in batch:
         try:
-            rows.append((line, _row_of(line, equal_lines, source)))
+            readings.append((line, source.read(line)))
         except RowInvalid as problem:
             refused.append((line, problem))
-    return rows, refused
+    return readings, refused
 
 
-def _row_of(line: Line, equal_lines: Counter[bytes], source: Source) -> Any:
-    if line.is_too_long:
-        raise TooBig(f"This line is longer than {source.max_line_bytes:,} bytes; only its beginning is kept here.")
-    try:
-        row = read_json(line.text)
-    except UnicodeDecodeError as error:
-        raise RowInvalid(f"This line is not UTF-8: byte {error.start + 1} is not part of a character.") from error
-    except ValueError as error:
-        raise RowInvalid(f"This line is not valid JSON: {error}.") from error
+def _keep_feedback(db: Session, project: Project, readings: list[Reading], results: list[Result]) -> None:
+    said = [
+        {**words, "client_id": reading.row["client_id"]}
+        for reading, result in zip(readings, results, strict=True)
+        if result.error is None
+        for words in reading.feedback
+    ]
+    if said:
+        give_feedback(db, project, said)
+
+
+def _with_client_id(row: Any, line: Line, equal_lines: Counter[bytes]) -> Any:
     if isinstance(row, dict) and row.get("client_id") is None:
         row["client_id"] = _id_from_content(line.text, equal_lines)
     return row

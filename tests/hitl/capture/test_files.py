@@ -180,6 +180,35 @@ class TestCommand:
         assert told in done.stderr
         assert "Traceback" not in done.stderr
 
+    def test_a_table_is_shown_first_and_stored_only_when_told(self, installed, tmp_path):
+        path = tmp_path / "answers.csv"
+        path.write_text("prompt,answer,mood\nWhere?,There.,glad\n")
+
+        asked = installed("capture", str(path), "--project", "desk")
+        looked = installed("capture", str(path), "--project", "desk", "--dry-run", "--map", "model=mood")
+        stored = installed("capture", str(path), "--project", "desk", "--yes", "--json")
+
+        assert (asked.returncode, looked.returncode, stored.returncode) == (2, 0, 0)
+        for said in ("input ← prompt", "output ← answer", "not stored: mood", '"content":"There."', "--yes"):
+            assert said in asked.stderr
+        assert "model ← mood" in looked.stdout
+        assert json.loads(stored.stdout)["created"] == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "told"),
+        [
+            (["answers.csv", "--map", "mood"], 2, "--map takes FIELD=COLUMN"),
+            (["answers.csv", "--map", "model=mood"], 1, "There is no column mood"),
+            (["rows.jsonl", "--dry-run"], 2, "are about tables"),
+        ],
+    )
+    def test_what_makes_no_sense_for_a_table_is_said(self, installed, tmp_path, arguments, code, told):
+        (tmp_path / "answers.csv").write_text("prompt,answer\nWhere?,There.\n")
+
+        done = installed("capture", *arguments, "--project", "desk")
+
+        assert (done.returncode, told in done.stderr) == (code, True)
+
     def test_an_interrupt_says_how_far_it_came(self, installed, tmp_path):
         running = installed("capture", "-", "--project", "desk", wait=False)
         for n in range(files.ROWS_A_BATCH):
