@@ -1,7 +1,6 @@
 """JSON routes of the queue. A key acts as its maker: what it claims, they hold."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from flask import Response as HttpResponse
 from flask import g
@@ -12,12 +11,13 @@ from sqlalchemy.orm import selectinload
 from hitl.accounts.access import allow
 from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
-from hitl.capture.models import Response
 from hitl.core import cursors
 from hitl.core.errors import NotFound
 from hitl.core.http import ProjectPath, answer, no_content
-from hitl.queue import leases, rules
-from hitl.queue.errors import NotAReviewer, UnknownResponses
+from hitl.queue import leases, picking, rules
+from hitl.queue.comparisons import add_comparisons
+from hitl.queue.conversations import add_conversations
+from hitl.queue.errors import NotAReviewer
 from hitl.queue.items import (
     Wish,
     add_items,
@@ -137,14 +137,27 @@ def list_items(path: ProjectPath, query: ItemQuery) -> HttpResponse:
 @bp.post("/projects/<slug>/items", responses={201: PickedItems})
 @allow(Permission.QUEUE)
 def pick_items(path: ProjectPath, body: PickBody) -> HttpResponse:
-    """Put responses into the queue by hand.
+    """Put responses, comparisons and conversations into the queue by hand.
 
-    A response that has an item keeps it, with the more reviews and the higher priority of both.
+    What has an item keeps it, with the more reviews and the higher priority of both: a response, the same responses to
+    compare, a conversation that has not gone on. 422 `different_inputs`, `same_response_twice`, `same_answers`,
+    `wrong_number_to_compare`, `empty_conversation`; 409 `nothing_to_compare_by`, `nothing_to_ask` where the rubric in
+    use has no question for them.
     """
     wish = Wish(body.reviews_wanted, body.priority)
-    picked = dict.fromkeys(_picked(body), wish)
+    picked = dict.fromkeys(picking.responses(g.db, g.project, body.response_ids, body.client_ids), wish)
     by_response = add_items(g.db, g.project, picked, added_by=g.user)
-    return answer(PickedItems(items=_shown_items([by_response[response_id] for response_id in picked])), 201)
+    compared = [
+        (picking.responses(g.db, g.project, one.response_ids, one.client_ids, f"/comparisons/{place}"), wish)
+        for place, one in enumerate(body.comparisons)
+    ]
+    conversations = picking.conversations(g.db, g.project, body.conversation_ids, body.client_conversation_ids)
+    items = [
+        *(by_response[response_id] for response_id in picked),
+        *add_comparisons(g.db, g.project, compared, added_by=g.user, at="/comparisons"),
+        *add_conversations(g.db, g.project, conversations, wish, added_by=g.user, at="/conversation_ids"),
+    ]
+    return answer(PickedItems(items=_shown_items(items)), 201)
 
 
 @bp.get("/items/<uuid:item_id>", responses={200: ItemWithAssignments})
@@ -233,7 +246,7 @@ def _lease(path: LeasePath) -> Lease:
 
 def _shown(lease: Lease) -> dict[str, object]:
     targets = selectinload(Item.targets).joinedload(ItemTarget.response)
-    return lease_as_json(lease, g.db.get_one(Item, lease.item_id, options=[targets]))
+    return lease_as_json(g.db, lease, g.db.get_one(Item, lease.item_id, options=[targets]))
 
 
 def _item(path: ItemPath) -> Item:
@@ -257,19 +270,3 @@ def _reviewer(body: AssignBody) -> User:
     if reviewer is None:
         raise NotAReviewer(param="/reviewer_id" if body.email is None else "/email")
     return reviewer
-
-
-def _picked(body: PickBody) -> list[UUID]:
-    """Return our ids of the responses picked, in order; refuse the first that is not there by its place."""
-    theirs = select(Response.id, Response.client_id).where(Response.project_id == g.project.id)
-    known = set(g.db.scalars(theirs.where(Response.id.in_(body.response_ids))))
-    by_client_id = {
-        client_id: id for id, client_id in g.db.execute(theirs.where(Response.client_id.in_(body.client_ids)))
-    }
-    for place, response_id in enumerate(body.response_ids):
-        if response_id not in known:
-            raise UnknownResponses(param=f"/response_ids/{place}")
-    for place, client_id in enumerate(body.client_ids):
-        if client_id not in by_client_id:
-            raise UnknownResponses(param=f"/client_ids/{place}")
-    return [*body.response_ids, *(by_client_id[client_id] for client_id in body.client_ids)]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from hitl.accounts.models import Project
 from hitl.core import clock
 from hitl.core.ids import first_id_at
-from hitl.queue.models import Item, Lease, Rule, Selection
+from hitl.queue.models import InputSelection, Item, Lease, Rule, Selection
 
 DAYS_LOOKED_AT = 7
 
@@ -28,7 +28,7 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Draws:
-    """How many responses a rule fitted in the last days, and how many of them it drew."""
+    """How many responses, or inputs, a rule fitted in the last days, and how many of them it drew."""
 
     eligible: int = 0
     drawn: int = 0
@@ -60,13 +60,19 @@ def capacity(db: Session, project: Project) -> Capacity:
 def draws_by_rule(db: Session, project: Project) -> dict[UUID, Draws]:
     """Return by rule id what each rule did in the last days. Rules that fitted nothing are left out."""
     since = first_id_at(clock.now() - timedelta(days=_days_looked_at(project)))
-    counts = (
-        select(Selection.rule_id, func.count(), func.count().filter(Selection.is_drawn))
-        .join(Rule, Rule.id == Selection.rule_id)
-        .where(Rule.project_id == project.id, Selection.id >= since)
-        .group_by(Selection.rule_id)
-    )
-    return {rule_id: Draws(eligible, drawn) for rule_id, eligible, drawn in db.execute(counts)}
+    # A rule may have drawn responses in one version and inputs in the next.
+    draws: dict[UUID, Draws] = {}
+    for table in (Selection, InputSelection):
+        counts = (
+            select(table.rule_id, func.count(), func.count().filter(table.is_drawn))
+            .join(Rule, Rule.id == table.rule_id)
+            .where(Rule.project_id == project.id, table.id >= since)
+            .group_by(table.rule_id)
+        )
+        for rule_id, eligible, drawn in db.execute(counts):
+            before = draws.get(rule_id, Draws())
+            draws[rule_id] = Draws(before.eligible + eligible, before.drawn + drawn)
+    return draws
 
 
 def _days_looked_at(project: Project) -> int:

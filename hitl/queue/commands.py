@@ -8,11 +8,26 @@ from pydantic import ValidationError
 
 from hitl.accounts.projects import project_of_slug
 from hitl.core.instance import open_ready_instance
+from hitl.queue import picking
+from hitl.queue.comparisons import add_comparisons
+from hitl.queue.conversations import add_conversations
 from hitl.queue.errors import UnknownRule
-from hitl.queue.models import Rule
+from hitl.queue.items import Wish
+from hitl.queue.models import MAX_COMPARED, Rule
 from hitl.queue.queries import counts_by_state, lease_counts, rule_of_name, rule_tallies, running_rules, stuck_count
 from hitl.queue.reasons import in_words, share_in_words
-from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms, create_rule, end_rule, terms_of
+from hitl.queue.rules import (
+    MAX_PRIORITY_DAYS,
+    MAX_REVIEWS_WANTED,
+    AllCondition,
+    Comparing,
+    FeedbackCondition,
+    ModelCondition,
+    Terms,
+    create_rule,
+    end_rule,
+    terms_of,
+)
 
 in_project = click.option("--project", "slug", required=True, metavar="SLUG", help="The project that is meant.")
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -45,9 +60,53 @@ def status(slug: str, as_json: bool) -> None:
     _tell(told, as_json, [f"{name.replace('_', ' '):<18}{number:>9,}" for name, number in told.items()])
 
 
+reviews_option = click.option(
+    "--reviews", type=click.IntRange(1, MAX_REVIEWS_WANTED), default=1, show_default=True, help="Reviews wanted."
+)
+priority_option = click.option(
+    "--priority",
+    type=click.IntRange(-MAX_PRIORITY_DAYS, MAX_PRIORITY_DAYS),
+    default=0,
+    show_default=True,
+    help="Each step counts like a day of waiting.",
+)
+
+
+@queue.command()
+@click.argument("client_ids", nargs=-1, required=True, metavar="CLIENT_ID...")
+@in_project
+@reviews_option
+@priority_option
+@as_json_option
+def compare(client_ids: tuple[str, ...], slug: str, reviews: int, priority: int, as_json: bool) -> None:
+    """Let two to nine responses to the same input be compared, given by the client's ids."""
+    with open_ready_instance().database.writing() as db:
+        project = project_of_slug(db, slug)
+        ids = picking.responses(db, project, [], client_ids)
+        (item,) = add_comparisons(db, project, [(ids, Wish(reviews, priority))])
+        told = {"id": str(item.id), "kind": item.kind, "responses": len(ids), "reviews_wanted": item.reviews_wanted}
+    _tell(told, as_json, [f"{len(ids)} responses wait to be compared, {_reviews_in_words(told['reviews_wanted'])}."])
+
+
+@queue.command()
+@click.argument("client_id")
+@in_project
+@reviews_option
+@priority_option
+@as_json_option
+def conversation(client_id: str, slug: str, reviews: int, priority: int, as_json: bool) -> None:
+    """Let a conversation be reviewed as a whole, as it stands now, given by the client's id."""
+    with open_ready_instance().database.writing() as db:
+        project = project_of_slug(db, slug)
+        ids = picking.conversations(db, project, [], [client_id])
+        (item,) = add_conversations(db, project, ids, Wish(reviews, priority))
+        told = {"id": str(item.id), "kind": item.kind, "reviews_wanted": item.reviews_wanted}
+    _tell(told, as_json, [f"“{client_id}” waits for review, {_reviews_in_words(told['reviews_wanted'])}."])
+
+
 @click.group()
 def rule() -> None:
-    """Decide which responses are reviewed."""
+    """Decide which responses are reviewed, and which are compared."""
 
 
 @rule.command()
@@ -59,13 +118,19 @@ def rule() -> None:
 @click.option("--feedback", metavar="KIND", help="Only responses with such feedback, as in thumbs; any: “any”.")
 @click.option("--negative", is_flag=True, help="Only responses that end users complained about.")
 @click.option(
-    "--priority",
-    type=click.IntRange(-365, 365),
-    default=0,
-    show_default=True,
-    help="Each step counts like a day of waiting.",
+    "--compare",
+    "at_most",
+    type=click.IntRange(2, MAX_COMPARED),
+    help="Compare up to so many different answers to one input instead.",
 )
-@click.option("--reviews", type=click.IntRange(1, 100), default=1, show_default=True, help="Reviews wanted.")
+@click.option(
+    "--compare-from",
+    "at_least",
+    type=click.IntRange(2, MAX_COMPARED),
+    help="As soon as there are so many.  [default: 2]",
+)
+@priority_option
+@reviews_option
 @click.option("--include-earlier", is_flag=True, help="Draw from what was captured before, too.")
 @as_json_option
 def add(
@@ -76,6 +141,8 @@ def add(
     model_version: str | None,
     feedback: str | None,
     negative: bool,
+    at_most: int | None,
+    at_least: int | None,
     priority: int,
     reviews: int,
     include_earlier: bool,
@@ -84,7 +151,8 @@ def add(
     """Switch on the rule NAME for what comes in from now on; --include-earlier also for what is there."""
     try:
         condition = _condition(model, model_version, feedback, negative)
-        terms = Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
+        compare = _comparing(at_least, at_most)
+        terms = Terms(condition=condition, compare=compare, rate=rate, priority=priority, reviews_wanted=reviews)
     except ValidationError as error:
         raise click.UsageError(error.errors()[0]["msg"]) from error
     with open_ready_instance().database.writing() as db:
@@ -139,13 +207,28 @@ def _condition(
     return AllCondition()
 
 
+def _comparing(at_least: int | None, at_most: int | None) -> Comparing | None:
+    if at_most is None:
+        if at_least is not None:
+            raise click.UsageError("--compare-from needs --compare.")
+        return None
+    return Comparing(at_least=2 if at_least is None else at_least, at_most=at_most)
+
+
 def _told(found: Rule, version: int, terms: Terms) -> dict[str, Any]:
     return {"id": str(found.id), "name": found.name, "version": version, **terms.model_dump(mode="json")}
 
 
 def _in_words(terms: Terms) -> str:
-    reviews = "1 review" if terms.reviews_wanted == 1 else f"{terms.reviews_wanted} reviews"
-    return f"{share_in_words(terms.rate)} of {in_words(terms.condition)}, {reviews} each, priority {terms.priority}"
+    whom = in_words(terms.condition)
+    if terms.compare is not None:
+        whom = f"inputs with {terms.compare.at_least} to {terms.compare.at_most} different answers, taken from {whom}"
+    reviews = _reviews_in_words(terms.reviews_wanted)
+    return f"{share_in_words(terms.rate)} of {whom}, {reviews} each, priority {terms.priority}"
+
+
+def _reviews_in_words(count: Any) -> str:
+    return "1 review" if count == 1 else f"{count} reviews"
 
 
 def _tell(told: dict[str, Any], as_json: bool, lines: list[str]) -> None:

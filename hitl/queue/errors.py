@@ -85,3 +85,39 @@ class UnknownRule(NotFound):
     """There is no rule with this name in this project."""
 
     code = "unknown_rule"
+
+
+class WrongNumberToCompare(Invalid):
+    """A comparison is of two responses to nine."""
+
+    code = "wrong_number_to_compare"
+
+
+class SameResponseTwice(Invalid):
+    """The same response stands twice in one comparison."""
+
+    code = "same_response_twice"
+
+
+class DifferentInputs(Invalid):
+    """These responses answer different inputs. Only answers to the same input can be compared."""
+
+    code = "different_inputs"
+
+
+class SameAnswers(Invalid):
+    """These responses all say the same, so there is nothing to compare."""
+
+    code = "same_answers"
+
+
+class UnknownConversation(NotFound):
+    """There is no such conversation in this project."""
+
+    code = "unknown_conversation"
+
+
+class EmptyConversation(Invalid):
+    """Nothing was captured of this conversation yet."""
+
+    code = "empty_conversation"

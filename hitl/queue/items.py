@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Membership, Project, User
 from hitl.capture.models import Response
-from hitl.core import clock
+from hitl.core import clock, events
 from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
 from hitl.queue.errors import (
@@ -23,6 +23,7 @@ from hitl.queue.errors import (
     NotTheirsAgain,
     UnknownResponses,
 )
+from hitl.queue.events import ItemsWanted
 from hitl.queue.leases import release
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease
 from hitl.queue.queries import BARRING_ENDS, items_of_responses, reviewers, standing_assignments
@@ -43,6 +44,14 @@ class Wish:
         return Wish(max(self.reviews_wanted, other.reviews_wanted), max(self.priority, other.priority))
 
 
+@dataclass(frozen=True)
+class Target:
+    """What an item is about: one of the two."""
+
+    response_id: UUID | None = None
+    conversation_id: UUID | None = None
+
+
 def sort_key(created_at: datetime, priority: int) -> float:
     """Return an item's place in the queue, in seconds; the lowest goes first.
 
@@ -59,22 +68,16 @@ def add_item(
     reviews_wanted: int = 1,
     priority: int = 0,
     added_by: User | None = None,
-    kind: str = "response",
     created_at: datetime | None = None,
 ) -> Item:
-    """Put one response (or several to compare) into the queue.
+    """Put one response into the queue.
 
     A response has one item of its own: one that is there gets the more reviews and the higher priority of both wishes.
-    Raises NoRubric, UnknownResponses for responses of another project.
+    Raises NoRubric, UnknownResponses for a response of another project.
     """
+    (response,) = responses
     wish = Wish(reviews_wanted, priority)
-    ids = [response.id for response in responses]
-    if kind == "response":
-        (response_id,) = ids
-        return add_items(db, project, {response_id: wish}, added_by=added_by, created_at=created_at)[response_id]
-    _lock_responses(db, project, ids)
-    (item_id,) = _insert_items(db, project, [(ids, wish)], kind, added_by, created_at)
-    return db.get_one(Item, item_id)
+    return add_items(db, project, {response.id: wish}, added_by=added_by, created_at=created_at)[response.id]
 
 
 def add_items(
@@ -93,10 +96,9 @@ def add_items(
     _lock_responses(db, project, wishes)
     known = _items_by_response(db, wishes)
     wish_of = {item.id: wishes[response_id] for response_id, item in known.items()}
-    for item in lock_items(db, wish_of):
-        _raise_to(db, item, wish_of[item.id])
-    fresh = [([response_id], wish) for response_id, wish in wishes.items() if response_id not in known]
-    _insert_items(db, project, fresh, "response", added_by, created_at)
+    raise_items(db, wish_of)
+    fresh = [([Target(response_id)], wish) for response_id, wish in wishes.items() if response_id not in known]
+    insert_items(db, project, fresh, "response", added_by, created_at)
     return _items_by_response(db, wishes)
 
 
@@ -113,14 +115,15 @@ def _lock_responses(db: Session, project: Project, response_ids: Sequence[UUID] 
         raise UnknownResponses
 
 
-def _insert_items(
+def insert_items(
     db: Session,
     project: Project,
-    wanted: Sequence[tuple[Sequence[UUID], Wish]],
+    wanted: Sequence[tuple[Sequence[Target], Wish]],
     kind: str,
     added_by: User | None,
-    created_at: datetime | None,
+    created_at: datetime | None = None,
 ) -> list[UUID]:
+    """Store new items with what they are about, and return their ids. Raises NoRubric."""
     if not wanted:
         return []
     if project.rubric_version_id is None:
@@ -142,14 +145,35 @@ def _insert_items(
         }
         for item_id, (_, wish) in zip(ids, wanted, strict=True)
     ]
-    targets = [
-        {"item_id": item_id, "position": position, "response_id": response_id}
-        for item_id, (response_ids, _) in zip(ids, wanted, strict=True)
-        for position, response_id in enumerate(response_ids)
+    rows = [
+        {
+            "item_id": item_id,
+            "position": position,
+            "response_id": target.response_id,
+            "conversation_id": target.conversation_id,
+        }
+        for item_id, (targets, _) in zip(ids, wanted, strict=True)
+        for position, target in enumerate(targets)
     ]
     db.execute(insert(Item), items)
-    db.execute(insert(ItemTarget), targets)
+    db.execute(insert(ItemTarget), rows)
     return ids
+
+
+def ensure_reviewable(db: Session, project: Project, kind: str, response_count: int = 1) -> None:
+    """Check that the rubric in use asks something of items of a kind.
+
+    Raises NoRubric; and what whoever knows rubrics says, see hitl/review/subscribers.py.
+    """
+    if project.rubric_version_id is None:
+        raise NoRubric
+    events.publish(db, ItemsWanted(project.rubric_version_id, kind, response_count))
+
+
+def raise_items(db: Session, wishes: Mapping[UUID, Wish]) -> None:
+    """Let items, by their ids, want at least this much."""
+    for item in lock_items(db, wishes):
+        _raise_to(db, item, wishes[item.id])
 
 
 def _raise_to(db: Session, item: Item, wish: Wish) -> None:

@@ -20,6 +20,7 @@ from hitl.core.ids import Id
 ITEM_KINDS = ("response", "comparison", "conversation")
 LEASE_ENDS = ("completed", "given_back", "expired", "skipped")
 ITEM_ENDS = ("complete", "by_hand")
+MAX_COMPARED = 9  # responses in one comparison: as many as there are keys for them
 
 
 class Item(Base):

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Exists,
+    ScalarSelect,
     Select,
     and_,
     case,
@@ -25,7 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from hitl.accounts.models import Membership, Project, User
 from hitl.accounts.permissions import ROLES, Permission
 from hitl.core.ids import first_id_at
-from hitl.queue.models import Assignment, Item, ItemTarget, Lease, Rule, RuleVersion, Selection
+from hitl.queue.models import Assignment, InputSelection, Item, ItemTarget, Lease, Rule, RuleVersion, Selection
 
 # Completed and skipped bar a person from an item; given back and expired do not.
 BARRING_ENDS = ("completed", "skipped")
@@ -244,13 +245,16 @@ def rule_of_name(project: Project, name: str) -> Select[Rule]:
 
 
 def rule_tallies(project: Project) -> Select[UUID, int, int]:
-    """By rule: how many responses were eligible for it, and how many of those were drawn."""
-    return (
-        select(Rule.id, func.count(Selection.id), func.count(Selection.id).filter(Selection.is_drawn))
-        .outerjoin(Selection, Selection.rule_id == Rule.id)
-        .where(Rule.project_id == project.id)
-        .group_by(Rule.id)
-    )
+    """By rule: how many responses, or inputs, were eligible for it, and how many of those were drawn."""
+
+    def count(table: type[Selection] | type[InputSelection], *which: Any) -> ScalarSelect[int]:
+        return select(func.count()).select_from(table).where(table.rule_id == Rule.id, *which).scalar_subquery()
+
+    return select(
+        Rule.id,
+        count(Selection) + count(InputSelection),
+        count(Selection, Selection.is_drawn) + count(InputSelection, InputSelection.is_drawn),
+    ).where(Rule.project_id == project.id)
 
 
 def selections_of(response_id: UUID) -> Select[Selection]:

@@ -1,24 +1,31 @@
 """Why an item is in the queue, in words that give no model, prompt or rule away."""
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from hitl.queue.models import Item, ItemTarget, RuleVersion, Selection
+from hitl.queue.models import InputSelection, Item, ItemTarget, RuleVersion, Selection
 from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, condition_of
 
 
 def why_here(db: Session, item: Item) -> list[str]:
     """Return a phrase for each reason, such as "random sample of all responses, 5 in 100"."""
-    drawn = (
+    reasons = [_phrase(version) for version in db.scalars(_drawn_by(item))]
+    by_hand = ["picked by hand"] if item.added_by_id is not None or not reasons else []
+    return list(dict.fromkeys(by_hand + reasons))
+
+
+def _drawn_by(item: Item) -> Select[RuleVersion]:
+    """The rules that drew an item, as they were then, in order."""
+    if item.kind != "response":
+        drawn = select(RuleVersion).join(InputSelection, InputSelection.rule_version_id == RuleVersion.id)
+        return drawn.where(InputSelection.item_id == item.id).order_by(InputSelection.at, InputSelection.id)
+    return (
         select(RuleVersion)
         .join(Selection, Selection.rule_version_id == RuleVersion.id)
         .join(ItemTarget, ItemTarget.response_id == Selection.response_id)
         .where(ItemTarget.item_id == item.id, Selection.is_drawn)
         .order_by(Selection.at, Selection.id)
     )
-    reasons = [_phrase(version) for version in db.scalars(drawn)]
-    by_hand = ["picked by hand"] if item.added_by_id is not None or not reasons else []
-    return list(dict.fromkeys(by_hand + reasons))
 
 
 def share_in_words(rate: float) -> str:
@@ -39,6 +46,8 @@ def in_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> st
 
 def _phrase(version: RuleVersion) -> str:
     whom = _in_blind_words(condition_of(version))
+    if version.compare is not None:
+        whom = f"inputs with different answers, taken from {whom}"
     if version.rate == 1:
         return whom
     return f"random sample of {whom}, {share_in_words(version.rate)}"

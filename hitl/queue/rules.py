@@ -4,32 +4,30 @@ A response is eligible for a rule if the rule's condition fits it. Of the eligib
 a keyed hash of the rule and the response: whoever does not know the key cannot foresee the draw, the same response
 always draws the same number, and draws of different rules are independent. Eligibility is kept whether drawn or not,
 so that figures about production can be estimated from what was reviewed.
+
+A rule that compares draws inputs instead, by their hash: see hitl/queue/input_drawing.py.
 """
 
 import hmac
 import math
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
-from sqlalchemy import insert, or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.accounts.names import clean_name
-from hitl.capture.models import Feedback, Response
+from hitl.capture.models import Feedback
 from hitl.core import clock, jobs
 from hitl.core.errors import NotFound
-from hitl.core.ids import new_id
-from hitl.core.secrets import keys_of
 from hitl.queue.errors import RuleEnded, RuleNameTaken
-from hitl.queue.items import Wish, add_items
-from hitl.queue.models import Rule, RuleVersion, Selection
-from hitl.queue.queries import running_rules
+from hitl.queue.items import ensure_reviewable
+from hitl.queue.models import MAX_COMPARED, Rule, RuleVersion
 
 MAX_REVIEWS_WANTED = 100
 DRAW_FROM_EARLIER = "queue.draw_from_earlier"  # the job that lets a new rule look back
@@ -85,13 +83,33 @@ Condition = Annotated[AllCondition | ModelCondition | FeedbackCondition, Field(d
 _conditions: TypeAdapter[AllCondition | ModelCondition | FeedbackCondition] = TypeAdapter(Condition)
 
 
+class Comparing(BaseModel):
+    """How many responses to one input are compared: as soon as there are so many, and at most so many."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_least: int = Field(2, ge=2, le=MAX_COMPARED, description="different answers that an input must have")
+    at_most: int = Field(MAX_COMPARED, ge=2, le=MAX_COMPARED, description="of them that are compared")
+
+    @model_validator(mode="after")
+    def _rise(self) -> "Comparing":
+        if self.at_least > self.at_most:
+            raise ValueError("at_least is more than at_most")
+        return self
+
+
 class Terms(BaseModel):
     """What a rule says: whom it fits, which share of those is drawn, how many reviews each gets and how soon."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     condition: Condition = AllCondition()
-    rate: float = Field(gt=0, le=1, description="share of the fitting responses that is drawn")
+    compare: Comparing | None = Field(
+        None,
+        description="Draw inputs instead of responses, those that a fitting response answers, and compare the "
+        "different answers that different models or versions gave; each input draws once",
+    )
+    rate: float = Field(gt=0, le=1, description="share of the fitting responses, or inputs, that is drawn")
     priority: int = Field(0, ge=-MAX_PRIORITY_DAYS, le=MAX_PRIORITY_DAYS, description="each step counts like a day")
     reviews_wanted: int = Field(1, ge=1, le=MAX_REVIEWS_WANTED)
 
@@ -100,6 +118,7 @@ def terms_of(version: RuleVersion) -> Terms:
     """Return what a version of a rule says."""
     return Terms(
         condition=condition_of(version),
+        compare=comparing_of(version),
         rate=version.rate,
         priority=version.priority,
         reviews_wanted=version.reviews_wanted,
@@ -111,14 +130,20 @@ def condition_of(version: RuleVersion) -> AllCondition | ModelCondition | Feedba
     return _conditions.validate_python(version.condition)
 
 
+def comparing_of(version: RuleVersion) -> Comparing | None:
+    """Return how many responses a version of a rule compares; None if it is about single ones."""
+    return None if version.compare is None else Comparing.model_validate(version.compare)
+
+
 def create_rule(
     db: Session, project: Project, name: str, terms: Terms, by: User | None = None, *, include_earlier: bool = False
 ) -> Rule:
     """Switch on a new rule; it applies to what is captured from now on.
 
     include_earlier: it also draws, by a job, from what was captured before.
-    Raises NameUnacceptable, RuleNameTaken.
+    Raises NameUnacceptable, RuleNameTaken; NoRubric and what review says where nothing compares so many responses.
     """
+    _ensure_comparable(db, project, terms)
     rule = Rule(project_id=project.id, name=clean_name(name), created_at=clock.now())
     try:
         with db.begin_nested():
@@ -134,12 +159,13 @@ def create_rule(
 
 
 def change_rule(db: Session, rule: Rule, terms: Terms, by: User | None = None) -> RuleVersion:
-    """Let a rule say something else from now on; what it drew stays. Raises RuleEnded."""
+    """Let a rule say something else from now on; what it drew stays. Raises RuleEnded, and as `create_rule` does."""
     newest = _lock(db, rule)
     if terms_of(newest) == terms:
         return newest
-    version = _add_version(db, rule, newest.number + 1, terms)
     project = db.get_one(Project, rule.project_id)
+    _ensure_comparable(db, project, terms)
+    version = _add_version(db, rule, newest.number + 1, terms)
     audit.record(db, by, "rule_changed", rule, project, **terms.model_dump(mode="json"))
     return version
 
@@ -178,6 +204,7 @@ def _add_version(db: Session, rule: Rule, number: int, terms: Terms) -> RuleVers
         rule_id=rule.id,
         number=number,
         condition=terms.condition.model_dump(mode="json", exclude_none=True),
+        compare=None if terms.compare is None else terms.compare.model_dump(),
         rate=terms.rate,
         priority=terms.priority,
         reviews_wanted=terms.reviews_wanted,
@@ -188,123 +215,20 @@ def _add_version(db: Session, rule: Rule, number: int, terms: Terms) -> RuleVers
     return version
 
 
-def apply_rules(db: Session, project: Project, response_ids: Collection[UUID]) -> int:
-    """See which rules these new responses are eligible for, draw, and put what was drawn into the queue.
-
-    A response draws once for each rule, so this is safe to repeat. Returns how many responses were drawn.
-    """
-    return _apply(db, project, db.execute(running_rules(project.id)).all(), response_ids)
+def _ensure_comparable(db: Session, project: Project, terms: Terms) -> None:
+    if terms.compare is not None:
+        for response_count in {terms.compare.at_least, terms.compare.at_most}:
+            ensure_reviewable(db, project, "comparison", response_count)
 
 
-def apply_feedback_rules(db: Session, project: Project, response_ids: Collection[UUID]) -> int:
-    """Do the same for responses that got feedback, new or old, with the rules that are about feedback.
-
-    The other rules drew when the response came in. One that is younger must not draw now: of the older responses it
-    would get only those that somebody said something about, and its sample would no longer be one of all.
-    """
-    rules = db.execute(running_rules(project.id)).all()
-    about_feedback = [(rule, version) for rule, version in rules if condition_of(version).kind == "feedback"]
-    return _apply(db, project, about_feedback, response_ids)
-
-
-def apply_rule(db: Session, project: Project, rule: Rule, response_ids: Collection[UUID]) -> int:
-    """Do the same for responses that came in before a rule, with that rule alone; nothing once it is switched off."""
-    rules = db.execute(running_rules(project.id)).all()
-    return _apply(db, project, [(each, version) for each, version in rules if each.id == rule.id], response_ids)
-
-
-def _apply(
-    db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], response_ids: Collection[UUID]
-) -> int:
-    if not rules or not response_ids:
-        return 0
-    eligible = _newly_eligible(db, project, rules, response_ids)
-    if eligible:
-        db.execute(insert(Selection), eligible)
-    wishes = _wishes({version.id: version for _, version in rules}, eligible)
-    if wishes:
-        add_items(db, project, wishes)
-    return len(wishes)
-
-
-def _newly_eligible(
-    db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], response_ids: Collection[UUID]
-) -> list[dict[str, Any]]:
-    responses = (
-        select(Response.id, Response.client_id, Response.model, Response.model_version, Response.conversation_id)
-        .where(Response.id.in_(response_ids), Response.project_id == project.id)
-        .order_by(Response.id)
-        # Two applications to one response follow one another, so that it draws once for each rule.
-        .with_for_update(key_share=True)
-    )
-    rows = db.execute(responses).all()
-    ids = [row.id for row in rows]
-    known = {
-        (response_id, rule_id)
-        for response_id, rule_id in db.execute(
-            select(Selection.response_id, Selection.rule_id).where(Selection.response_id.in_(ids))
-        )
-    }
-    conditions = [(rule, version, condition_of(version)) for rule, version in rules]
-    feedback = _feedback_about(db, rows) if any(c.kind == "feedback" for _, _, c in conditions) else {}
-    return [
-        _selection(db, rule, version, row)
-        for row in rows
-        for rule, version, condition in conditions
-        if (row.id, rule.id) not in known and _fits(condition, row, feedback.get(row.id, ()))
-    ]
-
-
-def _feedback_about(db: Session, responses: Sequence[Any]) -> dict[UUID, list[Feedback]]:
-    conversations = {row.conversation_id for row in responses if row.conversation_id is not None}
-    about = or_(Feedback.response_id.in_([row.id for row in responses]), Feedback.conversation_id.in_(conversations))
-    given: dict[UUID | None, list[Feedback]] = defaultdict(list)
-    for feedback in db.scalars(select(Feedback).where(about)):
-        given[feedback.response_id or feedback.conversation_id].append(feedback)
-    return {row.id: given[row.id] + (given[row.conversation_id] if row.conversation_id else []) for row in responses}
-
-
-def _fits(
-    condition: AllCondition | ModelCondition | FeedbackCondition, response: Any, feedback: Iterable[Feedback]
-) -> bool:
-    if isinstance(condition, ModelCondition):
-        return response.model == condition.name and condition.version in (None, response.model_version)
-    if isinstance(condition, FeedbackCondition):
-        return any(map(condition.fits, feedback))
-    return True
-
-
-def _selection(db: Session, rule: Rule, version: RuleVersion, response: Any) -> dict[str, Any]:
-    drawn = draw(keys_of(db).sampling, rule.id, response.client_id or str(response.id))
-    return {
-        "id": new_id(),
-        "response_id": response.id,
-        "rule_id": rule.id,
-        "rule_version_id": version.id,
-        "rate": version.rate,
-        "is_drawn": drawn < version.rate,
-        "at": clock.now(),
-    }
-
-
-def _wishes(versions: dict[UUID, RuleVersion], eligible: Sequence[dict[str, Any]]) -> dict[UUID, Wish]:
-    wishes: dict[UUID, Wish] = {}
-    for selection in eligible:
-        if selection["is_drawn"]:
-            version = versions[selection["rule_version_id"]]
-            wish = Wish(version.reviews_wanted, version.priority)
-            response_id = selection["response_id"]
-            wishes[response_id] = wishes[response_id].joined_with(wish) if response_id in wishes else wish
-    return wishes
-
-
-def draw(key: bytes, rule_id: UUID, response_name: str) -> float:
-    """Return the number that a response draws for a rule: uniform in [0, 1), and always the same.
+def draw(key: bytes, rule_id: UUID, name: str) -> float:
+    """Return the number that a response or an input draws for a rule: uniform in [0, 1), and always the same.
 
     key: the instance's sampling key.
-    response_name: the client's own id of the response, so that a second import draws alike; our id if it has none.
+    name: the client's own id of the response, so that a second import draws alike, our id if it has none; or the hash
+        of the input.
     """
-    digest = hmac.digest(key, rule_id.bytes + response_name.encode(), "sha256")
+    digest = hmac.digest(key, rule_id.bytes + name.encode(), "sha256")
     return (int.from_bytes(digest[:8]) >> 11) / 2**53  # 53 bits: as many as a float keeps exactly
 
 

@@ -3,16 +3,18 @@
 What a reviewer gets about an item is listed field by field: nothing that names a model, a prompt or a rule is in it.
 """
 
+from collections.abc import Sized
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
+from sqlalchemy.orm import Session
 
 from hitl.capture.messages import AssistantMessage, Input
 from hitl.core.http import ApiModel, PageQuery
-from hitl.queue.blindness import blind_message, blind_passage
-from hitl.queue.models import Assignment, Item, Lease, Rule, RuleVersion
+from hitl.queue.blindness import blind_message, blind_name, blind_passage, in_blind_order
+from hitl.queue.models import MAX_COMPARED, Assignment, Item, Lease, Rule, RuleVersion
 from hitl.queue.queries import SlotCounts
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, Terms, terms_of
 
@@ -20,6 +22,7 @@ MAX_PICKED = 1_000
 MAX_REASON_CHARACTERS = 1_000
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # PostgreSQL cannot keep a NUL
+ClientId = Annotated[Text, Field(min_length=1, max_length=255)]
 ReviewsWanted = Annotated[int, Field(ge=1, le=MAX_REVIEWS_WANTED)]
 Priority = Annotated[
     int, Field(ge=-MAX_PRIORITY_DAYS, le=MAX_PRIORITY_DAYS, description="Each step counts like a day of waiting")
@@ -53,7 +56,10 @@ class RulePath(ApiModel):
 class TargetOut(ApiModel):
     """What to review: what was asked, what was answered, and what the model had found."""
 
-    response_id: UUID
+    response_id: UUID = Field(
+        description="What answers call it. In a comparison no id of ours, which would tell which response is older, "
+        "but a name that holds in this item alone"
+    )
     input: Input
     output: AssistantMessage
     context: list[dict[str, Any]] = Field(description="Retrieved passages: title, text or content, source")
@@ -70,7 +76,10 @@ class LeaseOut(ApiModel):
     expires_at: datetime
     ended_at: datetime | None
     ended_as: str | None = Field(description="completed, given_back, expired or skipped; null while it runs")
-    targets: list[TargetOut]
+    targets: list[TargetOut] = Field(
+        description="The response to review; several to compare, in an order of your own; or a conversation as its "
+        "last response: what came before is its input"
+    )
 
 
 class LeaseList(ApiModel):
@@ -97,8 +106,9 @@ class ItemOut(ApiModel):
     """Something that waits for review, and where its slots are."""
 
     id: UUID
-    kind: str
-    response_ids: list[UUID]
+    kind: str = Field(description="response, comparison or conversation")
+    response_ids: list[UUID] = Field(description="Of a conversation, the last one when it was picked")
+    conversation_id: UUID | None = Field(description="Of a conversation")
     priority: int
     reviews_wanted: int
     counted: int = Field(description="Reviews that count")
@@ -116,6 +126,7 @@ class ItemOut(ApiModel):
             id=item.id,
             kind=item.kind,
             response_ids=[target.response_id for target in item.targets if target.response_id is not None],
+            conversation_id=next((target.conversation_id for target in item.targets if target.conversation_id), None),
             priority=item.priority,
             reviews_wanted=item.reviews_wanted,
             counted=counts.counted,
@@ -162,23 +173,40 @@ class ItemPage(ApiModel):
     next_cursor: str | None = Field(description="Null on the last page")
 
 
+class PickedComparison(ApiModel):
+    """Two to nine responses to the same input, by our ids or the client's."""
+
+    response_ids: list[UUID] = Field([], max_length=MAX_COMPARED)
+    client_ids: list[ClientId] = Field([], max_length=MAX_COMPARED)
+
+
 class PickBody(ApiModel):
-    """Responses picked by hand, by our ids or the client's."""
+    """What to review, picked by hand, by our ids or the client's."""
 
     response_ids: list[UUID] = Field([], max_length=MAX_PICKED)
-    client_ids: list[Annotated[Text, Field(min_length=1, max_length=255)]] = Field([], max_length=MAX_PICKED)
+    client_ids: list[ClientId] = Field([], max_length=MAX_PICKED)
+    comparisons: list[PickedComparison] = Field([], max_length=MAX_PICKED)
+    conversation_ids: list[UUID] = Field([], max_length=MAX_PICKED)
+    client_conversation_ids: list[ClientId] = Field([], max_length=MAX_PICKED)
     reviews_wanted: ReviewsWanted = 1
     priority: Priority = 0
 
     @model_validator(mode="after")
     def _names_something(self) -> "PickBody":
-        if not 1 <= len(self.response_ids) + len(self.client_ids) <= MAX_PICKED:
-            raise ValueError(f"name 1 to {MAX_PICKED:,} responses")
+        named: tuple[Sized, ...] = (
+            self.response_ids,
+            self.client_ids,
+            self.comparisons,
+            self.conversation_ids,
+            self.client_conversation_ids,
+        )
+        if not 1 <= sum(map(len, named)) <= MAX_PICKED:
+            raise ValueError(f"name 1 to {MAX_PICKED:,} responses, comparisons and conversations")
         return self
 
 
 class PickedItems(ApiModel):
-    """The items of the responses picked, in their order."""
+    """The items of what was picked, in its order: responses, comparisons, conversations."""
 
     items: list[ItemOut]
 
@@ -242,8 +270,10 @@ class RuleList(ApiModel):
     rules: list[RuleOut]
 
 
-def lease_as_json(lease: Lease, item: Item) -> dict[str, Any]:
-    """Show a lease and what to review. The words are given as they are stored."""
+def lease_as_json(db: Session, lease: Lease, item: Item) -> dict[str, Any]:
+    """Show a lease and what to review. The words are given as they are stored; see hitl/queue/blindness.py."""
+    is_comparison = item.kind == "comparison"
+    targets = in_blind_order(item.targets, lease.shuffle_seed) if is_comparison else item.targets
     return {
         "id": str(lease.id),
         "item_id": str(lease.item_id),
@@ -255,7 +285,7 @@ def lease_as_json(lease: Lease, item: Item) -> dict[str, Any]:
         "ended_as": lease.ended_as,
         "targets": [
             {
-                "response_id": str(target.response.id),
+                "response_id": blind_name(db, item, target.response.id),
                 "input": {
                     "messages": [blind_message(message) for message in target.response.input["messages"]],
                     "tools": target.response.input["tools"],
@@ -263,7 +293,7 @@ def lease_as_json(lease: Lease, item: Item) -> dict[str, Any]:
                 "output": blind_message(target.response.output),
                 "context": [blind_passage(passage) for passage in target.response.context],
             }
-            for target in item.targets
+            for target in targets
             if target.response is not None
         ],
     }

@@ -17,7 +17,8 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Membership
-from hitl.core import clock
+from hitl.core import clock, events
+from hitl.queue.events import ItemReopened
 from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import IS_RESERVING
 
@@ -80,7 +81,9 @@ def end_assignment(assignment: Assignment) -> None:
 def settle(db: Session, item: Item) -> None:
     """Close an item for which nothing is left to do; open a closed one again that has something."""
     if _has_slots_left(db, item):
-        item.closed_at = item.closed_as = None
+        if item.closed_at is not None:
+            item.closed_at = item.closed_as = None
+            events.publish(db, ItemReopened(item.id))
     # A surplus lease keeps its item from closing: what reviewers may not see before the close would show to its holder.
     elif item.closed_at is None and not _is_held(db, item):
         item.closed_at, item.closed_as = clock.now(), "complete"

@@ -6,8 +6,8 @@ from hitl.accounts.events import MemberRemoved, UserDeactivated
 from hitl.accounts.models import Project, User
 from hitl.capture.events import FeedbackGiven, ResponsesCaptured
 from hitl.core.events import after, within
+from hitl.queue.drawing import apply_feedback_rules, apply_rules
 from hitl.queue.items import release_reviewer
-from hitl.queue.rules import apply_feedback_rules, apply_rules
 
 
 @after(ResponsesCaptured)

@@ -23,14 +23,15 @@ from hitl.review.models import Draft, Review, Revision, RubricVersion
 from hitl.review.rubrics import publish_rubric, read_rubric, rubric_of
 from hitl.review.schemas import (
     AnswersBody,
+    ComparedOut,
     DraftBody,
     DraftOut,
     LeasePath,
     MyReviewPage,
+    OwnReviewOut,
     ReopenedOut,
     ReviewByOut,
     Reviewer,
-    ReviewOut,
     ReviewPage,
     ReviewPath,
     RevisionOut,
@@ -39,7 +40,7 @@ from hitl.review.schemas import (
     RubricPage,
     RubricVersionOut,
 )
-from hitl.review.submission import admit, reopen_review, revise, submit_review
+from hitl.review.submission import admit, models_named_to_author, reopen_review, revise, submit_review
 
 bp = APIBlueprint(
     "review_api",
@@ -77,7 +78,7 @@ def put_draft(path: LeasePath, body: DraftBody) -> Response:
     return answer(_draft_out(save_draft(g.db, _lease(path).item, g.user, filled_in, body.seen_number)))
 
 
-@bp.post("/leases/<uuid:lease_id>/review", responses={200: ReviewOut, 201: ReviewOut})
+@bp.post("/leases/<uuid:lease_id>/review", responses={200: OwnReviewOut, 201: OwnReviewOut})
 @allow(Permission.REVIEW)
 def create_review(path: LeasePath, body: AnswersBody) -> Response:
     """Submit your review of an item that you hold.
@@ -107,7 +108,7 @@ def reopen(path: ReviewPath) -> Response:
     return answer(ReopenedOut(lease_id=lease.id, item_id=lease.item_id, expires_at=lease.expires_at), 201)
 
 
-@bp.post("/reviews/<uuid:review_id>/revisions", responses={201: ReviewOut})
+@bp.post("/reviews/<uuid:review_id>/revisions", responses={201: OwnReviewOut})
 @allow(Permission.REVIEW)
 def create_revision(path: ReviewPath, body: AnswersBody) -> Response:
     """Change a review of yours. What you decided before is kept; the newest revision counts."""
@@ -182,8 +183,17 @@ def _draft_out(draft: Draft | None) -> DraftOut:
     )
 
 
-def _review_out(review: Review) -> ReviewOut:
-    return ReviewOut(**_review_fields(review, is_own=True))
+def _review_out(review: Review) -> OwnReviewOut:
+    named = models_named_to_author(g.db, review)
+    models = (
+        None
+        if named is None
+        else [
+            ComparedOut(response_id=UUID(name), model=response.model, model_version=response.model_version)
+            for name, response in named.items()
+        ]
+    )
+    return OwnReviewOut(**_review_fields(review, is_own=True), models=models)
 
 
 def _review_by_out(review: Review) -> ReviewByOut:

@@ -14,6 +14,18 @@ class RubricRefused(Invalid):
     code = "rubric_refused"
 
 
+class NothingToAsk(Conflict):
+    """The rubric in use asks nothing about a conversation. Publish one that does first."""
+
+    code = "nothing_to_ask"
+
+
+class NothingToCompareBy(Conflict):
+    """The rubric in use does not compare so many responses. Publish one with a ranking first."""
+
+    code = "nothing_to_compare_by"
+
+
 class AnswersRefused(Invalid):
     """An answer does not fit the rubric."""
 

@@ -45,7 +45,9 @@ def reviews_in(project: Project) -> Select[Review]:
         select(Review)
         .where(Review.project_id == project.id)
         .options(
-            joinedload(Review.reviewer), joinedload(Review.item), selectinload(Review.revisions).options(*WITH_MARKS)
+            joinedload(Review.reviewer),
+            joinedload(Review.item).selectinload(Item.targets),
+            selectinload(Review.revisions).options(*WITH_MARKS),
         )
     )
 

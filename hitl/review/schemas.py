@@ -16,7 +16,12 @@ Values = Annotated[
     dict[str, Any],
     Field(
         description="By criterion: a scale's number, `up` or `down`, an option, a list of tags, a text, a correction "
-        "as a text or a whole assistant message; `unsure` for “cannot judge”",
+        "as a text or a whole assistant message; `unsure` for “cannot judge”. A ranking is a list of lists of "
+        "`response_id`s as the lease names them, best first, equal ones in one list, or `all_bad`. Of two: `{better, "
+        "strength}` with strength `much` or `slightly`, or `equal`, or `both_bad`. Spans are objects of `start` and "
+        "`end` in Unicode code points, `label`, `severity` and `text_hash`, the SHA-256 of the words in hexadecimal. "
+        "What is asked per response or per turn is an object of such values by `response_id`, or by the message's "
+        "place among those of the input and then the output.",
         examples=[{"helpful": 2, "correct": "unsure", "wrong": ["made_up"], "correction": "Sorry, it is full."}],
     ),
 ]
@@ -101,6 +106,14 @@ class RevisionOut(ApiModel):
     is_unblinded: bool = Field(description="Made after the models of a comparison were named: never counts")
 
 
+class ComparedOut(ApiModel):
+    """Which model wrote a response that was compared."""
+
+    response_id: UUID = Field(description="As the lease names it")
+    model: str | None = Field(description="Null where a person wrote it")
+    model_version: str | None
+
+
 class ReviewOut(ApiModel):
     """What one reviewer decided about one item."""
 
@@ -124,10 +137,19 @@ class ReviewByOut(ReviewOut):
     reviewer: Reviewer
 
 
+class OwnReviewOut(ReviewOut):
+    """What you decided about an item."""
+
+    models: list[ComparedOut] | None = Field(
+        description="Which models wrote what you compared, once the comparison is closed and your review submitted; "
+        "else null. Revisions from then on never count."
+    )
+
+
 class MyReviewPage(ApiModel):
     """One page of one's own reviews, newest first."""
 
-    reviews: list[ReviewOut]
+    reviews: list[OwnReviewOut]
     next_cursor: str | None = Field(description="Null on the last page")
 
 

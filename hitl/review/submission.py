@@ -11,6 +11,7 @@ from hitl.accounts.models import Project, User
 from hitl.capture.models import Response
 from hitl.core import clock, events, feeds
 from hitl.queue import leases, slots
+from hitl.queue.blindness import blind_name
 from hitl.queue.errors import NoOpenSlot
 from hitl.queue.models import Item, Lease
 from hitl.review.answers import Answers
@@ -37,7 +38,7 @@ def submit_review(db: Session, lease: Lease, answers: Answers, seconds_on_displa
         return _same_again(db, review, answers)
     if review is not None and review.lease_id == lease.id:
         raise ReviewIsOpen  # a late repeat of what was taken back since
-    is_unblinded = _names_models(item)
+    is_unblinded = _names_models(item, review)
     is_counted = leases.complete(db, lease)
     if review is None:
         review = Review(project_id=item.project_id, item=item, reviewer=lease.reviewer)
@@ -67,6 +68,8 @@ def reopen_review(db: Session, review: Review) -> Lease:
     item = _locked_item(db, review)
     if review.standing == "reopened":
         raise ReviewIsOpen
+    # Before the item opens again: then nothing would say that it was closed.
+    review.is_unblinded = _names_models(item, review)
     lease = leases.reopen(db, review.lease, review.standing == "counted")
     said = db.scalars(newest_revision(review.id)).one()
     answers = Answers.of(said, rubric_of(db, item))
@@ -91,7 +94,7 @@ def revise(db: Session, review: Review, answers: Answers, seconds_on_display: fl
     newest = db.scalars(newest_revision(review.id)).one()
     if Answers.of(newest, rubric_of(db, item)) == answers:
         return newest
-    revision = _add_revision(db, review, answers, seconds_on_display, _names_models(item))
+    revision = _add_revision(db, review, answers, seconds_on_display, _names_models(item, review))
     events.publish(db, ReviewRevised(review.id, revision.id))
     return revision
 
@@ -109,7 +112,7 @@ def admit(db: Session, review: Review, by: User | None = None) -> Review:
     review.lease.holds_slot = True
     review.standing = "counted"
     revision = db.scalars(newest_revision(review.id)).one()
-    _let_count(review, revision)
+    _let_count(db, review)
     db.flush()
     slots.settle(db, item)
     audit.record(db, by, "review_admitted", review, db.get_one(Project, review.project_id))
@@ -122,6 +125,18 @@ def reviewed_response(db: Session, item: Item) -> Response | None:
     if item.kind != "response":
         return None
     return item.targets[0].response
+
+
+def models_named_to_author(db: Session, review: Review) -> dict[str, Response] | None:
+    """Return the responses that a review compares, by the names that its author uses; None while they judge blind.
+
+    They are told who wrote what once the comparison is closed, and never while their review is open again.
+    """
+    item = review.item
+    if item.kind != "comparison" or item.closed_at is None or review.standing == "reopened":
+        return None
+    responses = [target.response for target in item.targets if target.response is not None]
+    return {blind_name(db, item, response.id): response for response in responses}
 
 
 def _locked_item(db: Session, held: Lease | Review) -> Item:
@@ -140,9 +155,10 @@ def _review_by(db: Session, item: Item, reviewer: User) -> Review | None:
     )
 
 
-def _names_models(item: Item) -> bool:
-    """Once a comparison is closed its models are named to the reviewer, who can no longer judge blind."""
-    return item.kind == "comparison" and item.closed_at is not None
+def _names_models(item: Item, review: Review | None) -> bool:
+    """Once a comparison is closed its models are named to its reviewers, who can never again judge it blind."""
+    is_closed = item.kind == "comparison" and item.closed_at is not None
+    return is_closed or (review is not None and review.is_unblinded)
 
 
 def _same_again(db: Session, review: Review, answers: Answers) -> Review:
@@ -164,12 +180,15 @@ def _add_revision(
     db.add(revision)
     review.feed_number = feeds.number_of(db.connection())  # also where nothing else of the review changes
     db.flush()  # gives the revision its id
-    _let_count(review, revision)
+    _let_count(db, review)
     db.flush()
     db.expire(review, ["revisions"])
     return revision
 
 
-def _let_count(review: Review, revision: Revision) -> None:
-    if review.standing == "counted" and not revision.is_unblinded:
-        review.counting_revision_id = revision.id
+def _let_count(db: Session, review: Review) -> None:
+    """Let the newest revision count that was made blind."""
+    if review.standing == "counted":
+        blind = newest_revision(review.id).where(~Revision.is_unblinded)
+        newest = db.scalar(blind)
+        review.counting_revision_id = None if newest is None else newest.id

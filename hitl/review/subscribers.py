@@ -1,14 +1,41 @@
 """What reviewing does when it hears of something."""
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.events import ProjectCreated
 from hitl.accounts.models import Project
 from hitl.core.events import within
-from hitl.review.rubrics import publish_rubric, starter_rubric
+from hitl.queue.events import ItemReopened, ItemsWanted
+from hitl.queue.models import Item
+from hitl.review.errors import NothingToAsk, NothingToCompareBy
+from hitl.review.models import Review, RubricVersion
+from hitl.review.rubrics import publish_rubric, rubric_of_version, starter_rubric
 
 
 @within(ProjectCreated)
 def start_with_a_rubric(db: Session, fact: ProjectCreated) -> None:
     """Give a new project the starter rubric, so that it can be reviewed at once."""
     publish_rubric(db, db.get_one(Project, fact.project_id), starter_rubric())
+
+
+@within(ItemsWanted)
+def ensure_something_is_asked(db: Session, fact: ItemsWanted) -> None:
+    """Refuse items that the rubric in use asks nothing of. Raises NothingToCompareBy, NothingToAsk."""
+    rubric = rubric_of_version(db.get_one(RubricVersion, fact.rubric_version_id))
+    asked = rubric.asked_about(fact.kind, fact.response_count)
+    if fact.kind == "comparison" and asked.comparing is None:
+        raise NothingToCompareBy
+    if not asked.criteria:
+        raise NothingToAsk
+
+
+@within(ItemReopened)
+def remember_who_knows_the_models(db: Session, fact: ItemReopened) -> None:
+    """Mark the reviews whose authors could see, while the comparison was closed, which model wrote what.
+
+    A review that was open again at that time named no models. The item itself forgets when it was closed.
+    """
+    if db.get_one(Item, fact.item_id).kind == "comparison":
+        saw = update(Review).where(Review.item_id == fact.item_id, Review.standing != "reopened")
+        db.execute(saw.values(is_unblinded=True))

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hitl.queue.models import MAX_COMPARED
 from hitl.queue.rules import (
     MAX_PRIORITY_DAYS,
     MAX_REVIEWS_WANTED,
     AllCondition,
+    Comparing,
     FeedbackCondition,
     ModelCondition,
     Terms,
@@ -53,6 +55,8 @@ class RuleForm:
                 "feedback_value": _as_typed(getattr(condition, "value", None)),
                 "part": part,
                 "whole": whole,
+                "compare_at_least": str(terms.compare.at_least) if terms.compare else "",
+                "compare_at_most": str(terms.compare.at_most) if terms.compare else "",
                 "priority": str(terms.priority),
                 "reviews_wanted": str(terms.reviews_wanted),
             }
@@ -62,6 +66,7 @@ class RuleForm:
     def read(cls, sent: Mapping[str, str]) -> "RuleForm":
         """What was sent."""
         typed = ("name", "model", "model_version", "feedback_kind", "feedback_value", "include_earlier")
+        typed += ("compare_at_least", "compare_at_most")
         names = (*cls.empty().values, *typed)
         return cls({name: sent.get(name, "").strip() for name in names})
 
@@ -71,9 +76,19 @@ class RuleForm:
         priority = self.whole_number("priority", -MAX_PRIORITY_DAYS, MAX_PRIORITY_DAYS)
         reviews = self.whole_number("reviews_wanted", 1, MAX_REVIEWS_WANTED)
         condition = self._condition()
-        if rate is None or priority is None or reviews is None or condition is None:
+        compare = self._comparing()
+        if rate is None or priority is None or reviews is None or condition is None or self.problems:
             return None
-        return Terms(condition=condition, rate=rate, priority=priority, reviews_wanted=reviews)
+        return Terms(condition=condition, compare=compare, rate=rate, priority=priority, reviews_wanted=reviews)
+
+    def _comparing(self) -> Comparing | None:
+        """Return how many answers are compared; None if none are, or if that cannot be read."""
+        if not self.values.get("compare_at_most"):
+            return None
+        most = self.whole_number("compare_at_most", 2, MAX_COMPARED)
+        self.values["compare_at_least"] = self.values.get("compare_at_least") or "2"
+        least = self.whole_number("compare_at_least", 2, most or MAX_COMPARED)
+        return None if most is None or least is None else Comparing(at_least=least, at_most=most)
 
     def whole_number(self, name: str, lowest: int, highest: int) -> int | None:
         """Return a whole number of the form; None, with its problem named, if it is none or out of bounds."""

@@ -13,11 +13,12 @@ from hitl.core import clock
 from hitl.core.errors import NotFound
 from hitl.queue import items, rules
 from hitl.queue.capacity import Draws, capacity, draws_by_rule
-from hitl.queue.errors import NotAReviewer, RuleNameTaken
+from hitl.queue.errors import NoRubric, NotAReviewer, RuleNameTaken
 from hitl.queue.models import Assignment, Item, Rule
 from hitl.queue.queries import counts_by_state, lease_counts, reviewers, running_rules, stuck_count
 from hitl.queue.reasons import share_in_words
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
+from hitl.review.errors import NothingToCompareBy
 from hitl.review.submission import admit
 from webui.queue.forms import WHOM, RuleForm, read_whole_number
 from webui.queue.item_page import item_page, review_of
@@ -191,6 +192,8 @@ def create_rule(slug: str) -> Response | tuple[str, int]:
             rule = rules.create_rule(g.db, g.project, form.values["name"], terms, by=g.user, include_earlier=looks_back)
         except (NameUnacceptable, RuleNameTaken) as error:
             form.problems["name"] = error.message
+        except (NoRubric, NothingToCompareBy) as error:
+            form.problems["compare_at_most"] = error.message
         else:
             also = ", and draws from those that are here already" if looks_back else ""
             return _back_to_queue(f"“{rule.name}” is on. It applies to responses that come in from now on{also}.")
@@ -215,7 +218,11 @@ def change_rule(slug: str, rule_id: UUID) -> Response | tuple[str, int]:
     terms = form.terms()
     if terms is None:
         return _rule_page(form, rule), 422
-    rules.change_rule(g.db, rule, terms, by=g.user)
+    try:
+        rules.change_rule(g.db, rule, terms, by=g.user)
+    except (NoRubric, NothingToCompareBy) as error:
+        form.problems["compare_at_most"] = error.message
+        return _rule_page(form, rule), 422
     return _back_to_queue(f"“{rule.name}” says from now on: {terms_in_words(terms)}.")
 
 

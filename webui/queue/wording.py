@@ -71,6 +71,8 @@ def _value_in_words(value: bool | float | str) -> str:
 def terms_in_words(terms: Terms) -> str:
     """Return what a rule says: "5 in 100 of all responses, 2 reviews each, as if 1 day older"."""
     whom = fits_in_words(terms.condition)
+    if terms.compare is not None:
+        whom = f"inputs with {terms.compare.at_least} to {terms.compare.at_most} different answers, from {whom}"
     if terms.rate < 1:
         whom = f"{share_in_words(terms.rate)} of {whom}"
     reviews = plural(terms.reviews_wanted, "review")

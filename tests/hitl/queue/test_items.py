@@ -67,13 +67,6 @@ class TestAddItem:
 
         assert (item.open_slots, item.closed_at, item.closed_as) == (1, None, None)
 
-    def test_it_makes_one_item_of_a_comparison(self, db, project):
-        responses = [factories.Response(project=project) for _ in range(3)]
-
-        item = add_item(db, project, responses, reviews_wanted=1, kind="comparison")
-
-        assert [target.response_id for target in item.targets] == [response.id for response in responses]
-
     def test_it_refuses_responses_of_another_project(self, db, project):
         with pytest.raises(UnknownResponses):
             add_item(db, project, [factories.Response()])

@@ -8,6 +8,7 @@ from hitl.core import clock, events
 from hitl.core.ids import new_id
 from hitl.core.jobs import Job
 from hitl.core.secrets import keys_of
+from hitl.queue.drawing import apply_rules
 from hitl.queue.errors import RuleEnded, RuleNameTaken
 from hitl.queue.items import add_item
 from hitl.queue.models import Item, ItemTarget, RuleVersion, Selection
@@ -16,7 +17,6 @@ from hitl.queue.rules import (
     FeedbackCondition,
     ModelCondition,
     Terms,
-    apply_rules,
     change_rule,
     create_rule,
     draw,

@@ -3,8 +3,9 @@ from datetime import timedelta
 from hitl.capture.models import Response
 from hitl.core import clock
 from hitl.queue import items, leases
+from hitl.queue.drawing import apply_rules
 from hitl.queue.items import add_item
-from hitl.queue.rules import AllCondition, Terms, apply_rules, create_rule
+from hitl.queue.rules import AllCondition, Terms, create_rule
 from tests.hitl import factories
 from tests.webui.words import words_of
 

@@ -7,9 +7,10 @@ from sqlalchemy import select
 from hitl.core import clock
 from hitl.core.jobs import Job
 from hitl.queue import leases
+from hitl.queue.drawing import apply_rules
 from hitl.queue.items import add_item
 from hitl.queue.models import Item, Rule
-from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, apply_rules, create_rule, newest_version, terms_of
+from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, create_rule, newest_version, terms_of
 from hitl.review.answers import Answers
 from hitl.review.judged import judged_of
 from hitl.review.models import Review
