@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any, TypeVar, Unpack
 from uuid import uuid4
 
@@ -64,6 +65,7 @@ class Client:
         self._is_closed = False
         self._delivery: tuple[Outbox, Sender] | None = None
         self._starting = threading.RLock()  # reentrant: a finalizer may capture while its own thread is in here
+        self._new_names = _names()
         if enabled:
             self._project = _given("project", project)
             self._transport = Transport(_given("url", url), _given("key", key), self._limits, tls)
@@ -75,7 +77,7 @@ class Client:
         messages: what the model saw, in OpenAI's chat shape; a text is what the user said.
         output: what it answered: a text, an assistant message, or a completion of the `openai` package.
         """
-        name = _name_of(fields, self.now_noted(), output)
+        name = self._name_of(fields, output)
         self._give("responses", name, lambda: self._response(name, messages, output, fields))
         return name
 
@@ -186,6 +188,13 @@ class Client:
         except Exception as error:
             self._refuse(kind, name, Unsendable("not_captured", f"{type(error).__name__} while capturing."))
 
+    def _name_of(self, fields: Mapping[str, Any], output: Any) -> str:
+        try:
+            own = fields.get("client_id") or self.now_noted().get("client_id")
+            return str(own or (is_completion(output) and client_id_of(output)) or next(self._new_names))
+        except Exception:  # a strange object; what is wrong with it is found again when it is written down
+            return next(self._new_names)
+
     def _refuse(self, kind: Kind, name: str, problem: Unsendable) -> None:
         outbox, _ = self._started()
         outbox.refuse(Problem(problem.code, problem.message, kind, names=(name,)))
@@ -213,6 +222,7 @@ class Client:
         """Begin anew, also after a fork: the parent sends what it has, and its locks may be held by threads it kept."""
         self._starting = threading.RLock()
         self._delivery = None
+        self._new_names = _names()
 
 
 def _given(name: str, value: str | None) -> str:
@@ -222,12 +232,9 @@ def _given(name: str, value: str | None) -> str:
     return found
 
 
-def _name_of(fields: Mapping[str, Any], noted: Mapping[str, Any], output: Any) -> str:
-    try:
-        own = fields.get("client_id") or noted.get("client_id")
-        return str(own or (is_completion(output) and client_id_of(output)) or uuid4().hex)
-    except Exception:  # a strange object; what is wrong with it is found again when it is written down
-        return uuid4().hex
+def _names() -> Iterator[str]:
+    """Return ids that no other process makes. Randomness is asked for once: it is a call to the system each time."""
+    return map(f"{uuid4().hex}-{{:x}}".format, count(1))
 
 
 def _now() -> str | None:

@@ -199,15 +199,15 @@ class Outbox:
         return self._pending_rows >= self._limits.rows or self._pending_bytes + row.size > self._limits.bytes
 
     def _take_in(self, row: Row) -> None:
-        queue = self._waiting[row.kind]
-        row = Row(row.kind, row.name, row.text, row.since, self._epoch)
+        queue, was_batch = self._waiting[row.kind], self._is_batch(row.kind)
+        row.epoch = self._epoch
         queue.append(row)
         self._waiting_bytes[row.kind] += row.size
         self._pending_rows += 1
         self._pending_bytes += row.size
         self._pending_of_epoch[row.epoch] += 1
         # The sender sleeps until the first row is due; waking it for every row would slow the callers down.
-        if len(queue) == 1 or self._is_batch(row.kind):
+        if len(queue) == 1 or (not was_batch and self._is_batch(row.kind)):
             self._changed.notify_all()
 
     def _drop(self, kind: Kind, code: str, names: list[str], count: int = 1) -> None:

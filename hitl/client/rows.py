@@ -26,7 +26,7 @@ class Unsendable(Exception):
         super().__init__(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """One response or piece of feedback.
 

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from hitl.capture.models import Response
 from hitl.client import Client, Limits
 from tests.conftest import MakeDatabase
 from tests.machine.flaky import FlakyDoor, flaky_door
-from tests.machine.service import Service, serving
+from tests.machine.service import Service, free_port, serving
 
 ROOT = Path(__file__).parents[3]
 LIMITS = Limits(batch_seconds=0.05, first_pause_seconds=0.05, longest_pause_seconds=0.3)
@@ -145,7 +146,47 @@ class TestForks:
         assert desk.names() == sorted(["parent", *(f"child-{n}" for n in range(8))])
 
 
+class TestPreforkingServers:
+    def test_workers_of_gunicorn_send_what_they_have_when_they_end(self, desk: Desk, tmp_path: Path) -> None:
+        (tmp_path / "bot.py").write_text(
+            textwrap.dedent("""
+                from hitl.client import Client
+                client = Client()
+                client.capture(client_id="master", messages="When do you open?", output="At nine.")
+                def app(environ, start_response):
+                    client.capture(client_id=environ["QUERY_STRING"], messages="When do you open?", output="At nine.")
+                    start_response("200 OK", [("Content-Length", "0")])
+                    return []
+            """)
+        )
+        port = free_port()
+        command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "2", "-b", f"127.0.0.1:{port}", "bot:app"]
+        where = {"HITL_URL": desk.service.address, "HITL_KEY": desk.key, "HITL_PROJECT": "desk"}
+        environment = {**os.environ, **where, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+        server = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        try:
+            for number in range(20):
+                _ask(f"http://127.0.0.1:{port}/?r-{number:02}")
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+        assert desk.names() == ["master", *(f"r-{number:02}" for number in range(20))]
+
+
+def _ask(url: str) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=10).close()
+            return
+        except OSError:  # it is not there yet
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
 class TestTheServiceIsKilled:
+    @pytest.mark.timeout(300)  # starts the service three times
     def test_every_row_is_stored_exactly_once(self, desk: Desk, door: FlakyDoor) -> None:
         client = desk.client(door.address)
         stop = threading.Event()
@@ -158,7 +199,7 @@ class TestTheServiceIsKilled:
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for _ in range(3):
+        for _ in range(2):
             time.sleep(0.4)
             door.ways += ["lose", "cut"]
             desk.service.kill()
