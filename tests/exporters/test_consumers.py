@@ -8,7 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from exporters.parquet import SCHEMAS
-from exporters.registry import exporter
+from exporters.registry import EXPORTERS, exporter
+from exporters.trl.preference import TrlPreference
+from exporters.trl.prompt_completion import TrlPromptCompletion
+from exporters.trl.unpaired_preference import TrlUnpairedPreference
 from tests.exporters.examples import (
     BOOK,
     CHECK,
@@ -26,6 +29,8 @@ from tests.exporters.examples import (
     verdict,
 )
 from tests.exporters.readers import load, tiny_model, tokenizer
+
+TRL_ROW = {"preference": TrlPreference, "demonstration": TrlPromptCompletion, "verdict": TrlUnpairedPreference}
 
 CPU = {
     "use_cpu": True,
@@ -148,6 +153,22 @@ class TestTrlPreferenceInTrl:
         decoded = trainer.processing_class.decode(trainer.train_dataset[1]["chosen_ids"])
         assert decoded.startswith('<tool_call>{"name": "plane_book", "arguments": {"id": "146"')
 
+    @pytest.mark.parametrize("name", ["trl-preference", "huggingface"])
+    def test_it_trains_in_reward_trainer_without_a_margin(self, name, out, tmp_path, model):
+        from trl import RewardConfig, RewardTrainer
+
+        exporter(name).write(PAIRS, out)
+        data = load(out, tmp_path / "cache")
+
+        args = RewardConfig(str(tmp_path / "run"), **CPU)
+        trainer = RewardTrainer(model=model, args=args, train_dataset=data["train"], eval_dataset=data["test"])
+        trained = trainer.train()
+
+        assert len(trainer.train_dataset) == 2
+        assert trained.global_step == 2
+        assert trained.training_loss > 0
+        assert "margin" not in next(iter(trainer.get_train_dataloader()))
+
     def test_it_lets_lost_rows_be_named_when_the_limit_is_too_short(self, out, tmp_path, model):
         from trl import DPOConfig, DPOTrainer
 
@@ -187,6 +208,26 @@ class TestTrlPromptCompletionInTrl:
 
         assert [as_captured(message) for message in row["prompt"]] == FLIGHT
         assert [as_captured(message) for message in row["completion"]] == [DEMONSTRATIONS[1].completion]
+
+
+class TestTrlLanguageModelingInTrl:
+    def test_it_trains_in_sft_trainer_on_all_that_the_model_said(self, out, tmp_path, model):
+        from trl import SFTConfig, SFTTrainer
+
+        exporter("trl-language-modeling").write(DEMONSTRATIONS, out)
+        data = load(out, tmp_path / "cache")
+
+        args = SFTConfig(str(tmp_path / "run"), **CPU, assistant_only_loss=True)
+        trainer = SFTTrainer(model=model, args=args, train_dataset=data["train"])
+        trained = trainer.train()
+
+        assert len(trainer.train_dataset) == 2
+        assert trained.global_step == 2
+        labels = next(iter(trainer.get_train_dataloader()))["labels"]
+        learned = "".join(trainer.processing_class.decode(row[row != -100]) for row in labels)
+        assert "Could I get your name, please?" in learned  # nobody judged it
+        assert "Right, please let us know your request now." in learned
+        assert "I need to make a service request" not in learned
 
 
 class TestTrlUnpairedPreferenceInTrl:
@@ -239,6 +280,40 @@ class TestTrlUnpairedPreferenceInTrl:
             "test.jsonl",
             "train.jsonl",
         ]
+
+
+class TestHuggingfaceFolder:
+    @pytest.mark.parametrize("kind", OF_KIND)
+    def test_it_reads_back_the_rows_of_trl_and_their_origin(self, kind, out, tmp_path):
+        exported = exporter("huggingface").write(OF_KIND[kind], out)
+
+        data = load(out, tmp_path / "cache")
+
+        assert {split: len(rows) for split, rows in data.items()} == exported.counts
+        examples = {example.id: example for example in OF_KIND[kind]}
+        for row in (row for rows in data.values() for row in rows):
+            expected = TRL_ROW[kind]().row(examples[row["id"]])
+            assert {column: row[column] for column in expected} == expected
+            assert row["origin"] == examples[row["id"]].origin
+
+    def test_older_readers_find_the_text_of_each_message(self, out):
+        exporter("huggingface").write(PAIRS, out)
+
+        (first, *_) = pq.read_table(out / "data" / "train-00000-of-00001.parquet").to_pylist()
+
+        assert [json.loads(message) for message in first["prompt"]] == PAIRS[0].prompt
+
+
+class TestEveryFormat:
+    @pytest.mark.parametrize(
+        ("name", "kind"), [(name, kind) for name in EXPORTERS for kind in sorted(EXPORTERS[name].kind)]
+    )
+    def test_datasets_reads_as_many_rows_as_were_written(self, name, kind, out, tmp_path):
+        exported = exporter(name).write(OF_KIND[kind], out)
+
+        data = load(out, tmp_path / "cache")
+
+        assert {split: len(rows) for split, rows in data.items()} == exported.counts
 
 
 class TestJsonl:
