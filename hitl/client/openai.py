@@ -99,7 +99,7 @@ def _record(client: Client, answer: Any, recording: Recording | None) -> Any:
 def _record_raw(client: Client, raw: Any, recording: Recording) -> None:
     """Of a raw answer, what is parsed is captured: at once if all of it is here, else when the caller parses it."""
     parse = raw.parse
-    if not inspect.iscoroutinefunction(parse) and (raw.http_response.is_closed or type(raw).__name__.startswith("Leg")):
+    if type(raw).__name__ == "LegacyAPIResponse":  # of `with_raw_response`; the other is read by the caller, bit by bit
         record(client, parse(), recording)
         return
 

@@ -139,11 +139,18 @@ class Outbox:
                 self._changed.wait(self._seconds_until_due(now))
             return None
 
-    def pause(self, seconds: float) -> None:
-        """Wait before the next attempt, but no longer than until a flush or the end asks for one."""
+    def pause(self, seconds: float, flushes: int) -> None:
+        """Wait before the next attempt, but no longer than until a flush or the end asks for one.
+
+        flushes: `flush_count` before the attempt that failed, so that a flush during it is not overlooked.
+        """
         with self._changed:
-            epoch = self._hurried_epoch
-            self._changed.wait_for(lambda: self._is_closed or self._hurried_epoch != epoch, seconds)
+            self._changed.wait_for(lambda: self._is_closed or self.flush_count != flushes, seconds)
+
+    @property
+    def flush_count(self) -> int:
+        """How often a flush or the end has asked for everything to be sent."""
+        return self._epoch
 
     def settle(self, batch: Batch, outcomes: Iterable[Outcome]) -> None:
         """Count what became of each row of a batch, and keep the reasons of losses to be told."""

@@ -81,6 +81,7 @@ class Sender:
         while not self._outbox.is_over and time.monotonic() < until:
             if self._is_too_old(batch):
                 return self._give_up(batch)
+            flushes = self._outbox.flush_count
             verdict = self._ask(batch, until)
             if isinstance(verdict, Delivered):
                 return self._outbox.settle(batch, self._outcomes(batch, verdict.rows))
@@ -90,7 +91,7 @@ class Sender:
             if verdict.is_about_the_batch and batch.failure_count % FAILURES_OF_ONE_BATCH == 0:
                 return self._let_others_go_first(batch)
             self._tell()
-            self._outbox.pause(min(self._pause_seconds(verdict), until - time.monotonic()))
+            self._outbox.pause(min(self._pause_seconds(verdict), until - time.monotonic()), flushes)
         return None
 
     def _ask(self, batch: Batch, until: float) -> Verdict:
