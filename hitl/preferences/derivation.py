@@ -4,6 +4,8 @@
     the overall criterion     the response is good, or bad (verdict)
     good, and neither         the response itself is a good answer (demonstration)
     corrected nor tagged
+    a comparison              see hitl/preferences/comparing.py
+    a conversation            nothing: it is no single response
 
 Only from reviews that count: an extra teaches nothing until a lead admits it. Everything is derived in the transaction
 of its cause. Whether the response may train anything is asked when a dataset version is frozen, not here.
@@ -16,10 +18,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hitl.capture.models import Response
+from hitl.preferences.comparing import lessons_of_comparison
+from hitl.preferences.lessons import demonstration, is_good_by, is_tagged_wrong, verdict
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.review.answers import Answers
 from hitl.review.models import Review, Revision
-from hitl.review.rubrics import CANNOT_JUDGE, Rubric, Scale, Tags, Thumbs, rubric_of
+from hitl.review.rubrics import CANNOT_JUDGE, Rubric, rubric_of
 from hitl.review.submission import reviewed_response
 
 Derived = Evidence | Verdict | Demonstration
@@ -32,7 +36,8 @@ class WhyNothing(Enum):
     REOPENED = "The reviewer took it back and has not submitted it again."
     REPLACED = "A newer revision replaced it."
     UNBLINDED = "It was made after the models were named."
-    NO_RESPONSE = "It is not about a single response."
+    NO_RESPONSE = "It is about a conversation, not about a single response."
+    NOT_COMPARED = "It neither ranks the responses nor judges them on the overall criterion."
     NO_OVERALL = "It holds no correction, and the rubric has no overall criterion."
     NOT_ANSWERED = "It holds no correction, and the overall criterion was not answered."
     CANNOT_JUDGE = "It holds no correction, and the reviewer could not judge the response as a whole."
@@ -41,17 +46,25 @@ class WhyNothing(Enum):
 
 def derive(db: Session, review: Review, revision: Revision) -> list[Derived]:
     """Store what a revision teaches; nothing unless it is the one that counts for its review."""
-    response = reviewed_response(db, review.item)
-    if response is None or review.counting_revision_id != revision.id:
-        return []
-    rubric = rubric_of(db, review.item)
-    lessons = lessons_of(Answers.of(revision, rubric), rubric, response)
+    if review.counting_revision_id != revision.id or _taught_something(db, revision):
+        return []  # an older revision that counts again has taught already
+    lessons = _lessons(db, review, revision)
     for lesson in lessons:
         lesson.project_id = review.project_id
         lesson.revision_id = revision.id
     db.add_all(lessons)
     db.flush()
     return lessons
+
+
+def _lessons(db: Session, review: Review, revision: Revision) -> list[Derived]:
+    rubric = rubric_of(db, review.item)
+    answers = Answers.of(revision, rubric)
+    if review.item.kind == "comparison":
+        responses = [target.response for target in review.item.targets if target.response is not None]
+        return lessons_of_comparison(answers, rubric, responses)
+    response = reviewed_response(db, review.item)
+    return [] if response is None else lessons_of(answers, rubric, response)
 
 
 def lessons_of(answers: Answers, rubric: Rubric, response: Response) -> list[Derived]:
@@ -70,55 +83,25 @@ def lessons_of(answers: Answers, rubric: Rubric, response: Response) -> list[Der
                 criterion=rubric.correction.name,
             )
         )
-        lessons.append(_demonstration(response, "correction", corrected))
-    is_good = found_good(rubric, answers)
+        lessons.append(demonstration(response, "correction", corrected))
+    is_good = is_good_by(rubric.overall, _overall_answer(answers, rubric, response))
     if rubric.overall and is_good is not None:
-        lessons.append(
-            Verdict(
-                response_id=response.id,
-                input_hash=response.input_hash,
-                is_good=is_good,
-                origin="reviewer",
-                criterion=rubric.overall.name,
-            )
-        )
-    if is_good and corrected is None and not is_tagged_wrong(rubric, answers):
-        lessons.append(_demonstration(response, "approval"))
+        lessons.append(verdict(response, is_good, rubric.overall.name))
+    if is_good and corrected is None and not is_tagged_wrong(rubric, answers, _place_of(response)):
+        lessons.append(demonstration(response, "approval"))
     return lessons
 
 
-def _demonstration(response: Response, origin: str, output: dict[str, Any] | None = None) -> Demonstration:
-    return Demonstration(response_id=response.id, input_hash=response.input_hash, output=output, origin=origin)
-
-
-def found_good(rubric: Rubric, answers: Answers) -> bool | None:
-    """Return whether the overall criterion says good (True) or bad (False); None where it says neither."""
+def _overall_answer(answers: Answers, rubric: Rubric, response: Response) -> Any:
+    """Return what was said about the response as a whole; where each turn was asked about, about its own message."""
     value = answers.values.get(rubric.overall.name) if rubric.overall else None
-    match rubric.overall:
-        case Thumbs() if value in ("up", "down"):
-            return bool(value == "up")
-        case Scale() as scale if isinstance(value, int):
-            return is_good_on(scale, value)
-    return None
+    if rubric.overall is not None and rubric.overall.per == "turn":
+        return (value or {}).get(_place_of(response))
+    return value
 
 
-def is_good_on(scale: Scale, value: int) -> bool | None:
-    """Return whether a point of an overall scale says good, bad, or (None) neither.
-
-    The two fifths of the points at the upper end, rounded down but at least one, say good; as many at the lower end
-    say bad; those between say neither. So of five points the top two are good and the bottom two bad, of ten the top
-    four and the bottom four, of three or four only the ends; of two, there is nothing between.
-    """
-    decisive = max(1, len(scale.points) * 2 // 5)
-    position = [point.value for point in scale.points].index(value)
-    if position >= len(scale.points) - decisive:
-        return True
-    return False if position < decisive else None
-
-
-def is_tagged_wrong(rubric: Rubric, answers: Answers) -> bool:
-    """Whether a tag names something wrong, or the reviewer could not judge whether anything is."""
-    return any(isinstance(c, Tags) and c.negative and c.name in answers.values for c in rubric.criteria)
+def _place_of(response: Response) -> str:
+    return str(len(response.input["messages"]))
 
 
 def why_nothing(db: Session, review: Review, revision: Revision) -> WhyNothing | None:
@@ -131,10 +114,12 @@ def why_nothing(db: Session, review: Review, revision: Revision) -> WhyNothing |
         return WhyNothing.UNBLINDED
     if review.counting_revision_id != revision.id:
         return WhyNothing.REPLACED
-    if reviewed_response(db, review.item) is None:
+    if review.item.kind == "conversation":
         return WhyNothing.NO_RESPONSE
     if _taught_something(db, revision):
         return None
+    if review.item.kind == "comparison":
+        return WhyNothing.NOT_COMPARED
     return _why_undecided(db, review, revision)
 
 
@@ -147,7 +132,8 @@ def _why_undecided(db: Session, review: Review, revision: Revision) -> WhyNothin
     rubric = rubric_of(db, review.item)
     if rubric.overall is None:
         return WhyNothing.NO_OVERALL
-    match Answers.of(revision, rubric).values.get(rubric.overall.name):
+    response = reviewed_response(db, review.item)
+    match None if response is None else _overall_answer(Answers.of(revision, rubric), rubric, response):
         case None:
             return WhyNothing.NOT_ANSWERED
         case str(value) if value == CANNOT_JUDGE:

@@ -35,8 +35,23 @@ def blind_passage(passage: Mapping[str, Any]) -> dict[str, Any]:
     return {key: passage[key] for key in SHOWN_OF_PASSAGE if key in passage}
 
 
+def blind_output(item: Item, output: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model said and called in answer to an item.
+
+    Beside others, some models would be known by the way their provider numbers calls, or because they think aloud.
+    """
+    shown = blind_message(output)
+    if item.kind == "comparison":
+        shown.pop("reasoning_content", None)
+        if "tool_calls" in shown:
+            calls = enumerate(shown["tool_calls"], start=1)
+            shown["tool_calls"] = [{**call, "id": f"call_{number}"} for number, call in calls]
+    return shown
+
+
 def _blind_part(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "text", "text": part["text"]} if part["type"] == "text" else dict(part)
+    """A part has its content under the key that its type names: {"type": "image_url", "image_url": {…}}."""
+    return {key: part[key] for key in ("type", part["type"]) if key in part}
 
 
 def blind_name(db: Session, item: Item, response_id: UUID) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from hitl.capture.messages import AssistantMessage, Input
 from hitl.core.http import ApiModel, PageQuery
-from hitl.queue.blindness import blind_message, blind_name, blind_passage, in_blind_order
+from hitl.queue.blindness import blind_message, blind_name, blind_output, blind_passage, in_blind_order
 from hitl.queue.models import MAX_COMPARED, Assignment, Item, Lease, Rule, RuleVersion
 from hitl.queue.queries import SlotCounts
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, Terms, terms_of
@@ -290,7 +290,7 @@ def lease_as_json(db: Session, lease: Lease, item: Item) -> dict[str, Any]:
                     "messages": [blind_message(message) for message in target.response.input["messages"]],
                     "tools": target.response.input["tools"],
                 },
-                "output": blind_message(target.response.output),
+                "output": blind_output(item, target.response.output),
                 "context": [blind_passage(passage) for passage in target.response.context],
             }
             for target in targets

@@ -111,12 +111,12 @@ def admit(db: Session, review: Review, by: User | None = None) -> Review:
         raise NoOpenSlot
     review.lease.holds_slot = True
     review.standing = "counted"
-    revision = db.scalars(newest_revision(review.id)).one()
     _let_count(db, review)
     db.flush()
     slots.settle(db, item)
     audit.record(db, by, "review_admitted", review, db.get_one(Project, review.project_id))
-    events.publish(db, ReviewAdmitted(review.id, revision.id))
+    if review.counting_revision_id is not None:
+        events.publish(db, ReviewAdmitted(review.id, review.counting_revision_id))
     return review
 
 

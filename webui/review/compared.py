@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from sqlalchemy.orm import Session
 
 from hitl.capture.models import Response
-from hitl.queue.blindness import blind_message, blind_name, blind_passage, in_blind_order
+from hitl.queue.blindness import blind_message, blind_name, blind_output, blind_passage, in_blind_order
 from hitl.queue.models import Item, Lease
 from hitl.review.answer_fields import FORM_PREFIX, fields_of_answer
 from hitl.review.rubrics import ALL_BAD, BOTH_BAD, CANNOT_JUDGE, EQUAL, Rubric, rubric_of
@@ -102,7 +102,7 @@ def comparison_of(db: Session, item: Item, lease: Lease, *, is_decided: bool = F
             Candidate(
                 letter=letter,
                 blind_name=name,
-                said=answered(blind_message(response.output)),
+                said=answered(blind_output(item, response.output)),
                 looked_up=None if is_shared else retrieved(own),
                 criteria=[_about_one(c, name, letter) for c in criteria if c["per"] == "response"],
                 model=_model_of(response) if is_decided and item.closed_at else "",

@@ -2,7 +2,8 @@ import pytest
 from sqlalchemy import select
 
 from hitl.core import clock
-from hitl.preferences.derivation import WhyNothing, is_good_on, why_nothing
+from hitl.preferences.derivation import WhyNothing, why_nothing
+from hitl.preferences.lessons import is_good_on
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.preferences.queries import counting_demonstrations, counting_evidence, counting_verdicts
 from hitl.review.rubrics import Scale
