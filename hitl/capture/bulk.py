@@ -79,6 +79,8 @@ def _insert_many(db: Session, table: Table, rows: Sequence[dict[str, Any]]) -> i
 
 def _as_stored(kind: TypeEngine[Any], dialect: Dialect, values: list[Any]) -> Iterable[Any]:
     """Return the values of one column as SQLAlchemy would hand them to the driver."""
+    if isinstance(kind, JSON):
+        return map(_spelling(kind), values)
     convert = kind.dialect_impl(dialect).bind_processor(dialect)
     return values if convert is None else map(convert, values)
 

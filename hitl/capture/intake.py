@@ -118,7 +118,11 @@ def _hash_of_all(row: ResponseRow, copied: dict[str, Any], input_hash: str, end_
     }
     if row.may_train == "unknown":
         del content["may_train"]
-    return content_hash({key: value for key, value in content.items() if value is not None and value not in ({}, [])})
+    return content_hash({key: value for key, value in content.items() if value or not _is_absent(value)})
+
+
+def _is_absent(value: Any) -> bool:
+    return value is None or value in ({}, [])
 
 
 def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> tuple[set[UUID], dict[str | None, Stored]]:
