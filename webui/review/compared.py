@@ -130,11 +130,11 @@ def asked_in(item: Item) -> str:
 
 
 def order_in_words(value: Any, letters: Mapping[str, str]) -> str:
-    """Return how somebody put responses in order: "B › A = C", "A much better", "All bad".
+    """Return how somebody put responses in order: "B › A = C", "A much better", "all bad".
 
     value: the answer, with the responses by their blind names.
     """
-    fixed = {ALL_BAD: "All bad", BOTH_BAD: "Both bad", EQUAL: "Equal", CANNOT_JUDGE: "cannot judge"}
+    fixed = {ALL_BAD: "all bad", BOTH_BAD: "both bad", EQUAL: "equal", CANNOT_JUDGE: "cannot judge"}
     if isinstance(value, str):
         return fixed[value]
     if isinstance(value, Mapping):

@@ -216,7 +216,8 @@ class TestMouse:
         drag(page, letter, onto, share)
 
         assert strip_of(page) == after
-        page.locator(SAVED).wait_for()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
 
     def test_one_without_a_place_is_dragged_in_and_one_with_a_place_out(self, compare):
         page, _ = compare()

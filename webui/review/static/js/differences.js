@@ -47,7 +47,7 @@
       this.hidden = false;
       this.base = -1; // the response that the others are compared with; -1: nothing is marked
       this.listeners = new AbortController();
-      this.button.addEventListener("click", () => this.next(), { signal: this.listeners.signal });
+      this.button.addEventListener("click", (event) => this.pressed(event), { signal: this.listeners.signal });
     }
 
     disconnectedCallback() {
@@ -57,6 +57,11 @@
 
     get candidates() {
       return [...this.closest(".work__item").querySelectorAll("[data-candidate]")];
+    }
+
+    pressed(event) {
+      this.next();
+      if (event.detail) this.button.blur(); // with the mouse: Enter should submit, not press it again
     }
 
     next() {

@@ -39,7 +39,9 @@ window.HitlOrder = class extends HTMLElement {
     on(this.form, "draft:filled", () => { this.read(); this.show(); });
     on(this, "click", (event) => {
       const place = event.target.closest("[data-place-of]");
-      if (place) this.letter(place.dataset.placeOf, true);
+      if (!place) return;
+      this.letter(place.dataset.placeOf, true);
+      this.leave(event);
     });
   }
 
@@ -71,6 +73,11 @@ window.HitlOrder = class extends HTMLElement {
     this.field.focus({ preventScroll: true });
     this.field.scrollIntoView({ block: "nearest" });
     this.announce(`Not submitted. ${this.missing()}.`);
+  }
+
+  /* After a press with mouse or finger the focus goes where Enter submits; with the keyboard it stays. */
+  leave(event) {
+    if (event.detail) this.field.focus({ preventScroll: true });
   }
 
   answered(event) {

@@ -151,6 +151,7 @@
       if (token) this.letter(token.dataset.token, true);
       else if (sign?.dataset.sign === "next") this.toggleEqual();
       else if (sign) this.flip(sign.dataset.sign);
+      this.leave(event);
     }
 
     /* A sign stands before a letter: from better to equal, and back. */
@@ -202,6 +203,7 @@
         this.way = "";
       }
       this.settle();
+      this.field.focus({ preventScroll: true });
     }
 
     draw() {
