@@ -61,6 +61,6 @@ def publish(db: Session, fact: Any) -> None:
         listener(db, fact)
     kinds = _after[type(fact)]
     if kinds:
-        arguments = _adapter(type(fact)).dump_python(fact, mode="json")
+        arguments = _adapter(type(fact)).dump_python(fact, mode="json")  # type: ignore[arg-type]
         for kind in kinds:
             jobs.enqueue(db, kind, arguments)
