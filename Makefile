@@ -10,11 +10,11 @@ PORT ?= 8000
 PYTEST ?= --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test bench check format migration install install-all
+.PHONY: help demo serve test test-consumers bench check format migration install install-all
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed ## Try it with real data: PORT=8000, this machine only, Ctrl-C ends it, the next start goes on
 	@$(BIN)/hitl demo --port $(PORT)
@@ -28,6 +28,9 @@ test: $(VENV)/.installed-all ## Run every test: both databases, browser, journey
 
 bench: $(VENV)/.installed-all ## Measure how fast it is and write docs/benchmarks.md, half an hour (BENCH="claim --quick" for one, shortly)
 	@if [ -n "$(BENCH)" ]; then $(BIN)/python -m benchmarks.$(BENCH); else $(BIN)/python -m benchmarks.all; fi
+
+test-consumers: $(VENV)/.installed-all ## Feed the exports to the trainers' own readers: fetches 400 MB
+	@scripts/test-consumers
 
 check: $(VENV)/.installed-all ## Check formatting, lint, types and who may import whom
 	@$(BIN)/ruff format --check .
