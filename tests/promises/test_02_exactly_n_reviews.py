@@ -27,7 +27,8 @@ from hitl.accounts.models import AuditEntry, Project
 from hitl.core import clock, events
 from hitl.core.errors import AppError
 from hitl.queue import leases
-from hitl.queue.items import add_item, assign, change_reviews_wanted, close_by_hand, unassign
+from hitl.queue.comparisons import add_comparisons
+from hitl.queue.items import Wish, add_item, assign, change_reviews_wanted, close_by_hand, unassign
 from hitl.queue.models import Item, Lease
 from hitl.queue.queries import running_leases, stuck_items
 from tests.hitl import factories
@@ -96,6 +97,13 @@ class Queue(RuleBasedStateMachine):
     def add(self, wanted):
         response = factories.Response(project=self.project)
         self.items.append(add_item(self.db, self.project, [response], reviews_wanted=wanted))
+
+    @precondition(lambda self: len(self.items) < 3)
+    @rule(wanted=st.integers(1, 3))
+    def add_comparison(self, wanted):
+        asked = f"What is {len(self.items)}?"
+        compared = [factories.Response(project=self.project, asked=asked, text=text).id for text in "ab"]
+        self.items += add_comparisons(self.db, self.project, [(compared, Wish(wanted))])
 
     @precondition(lambda self: self.items)
     @rule(person=people)
