@@ -36,7 +36,15 @@ PARTS = (
     "hitl.datasets.jobs",
 )
 APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
-PAGES = ("webui.accounts", "webui.home", "webui.review", "webui.queue", "webui.datasets", "webui.api_docs")
+PAGES = (
+    "webui.accounts",
+    "webui.home",
+    "webui.review",
+    "webui.rubric",
+    "webui.queue",
+    "webui.datasets",
+    "webui.api_docs",
+)
 
 
 def import_parts() -> None:

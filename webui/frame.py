@@ -21,10 +21,11 @@ PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
     ("Review", "review.next_item", "review", Permission.REVIEW),
     ("Queue", "queue.index", "queue", Permission.QUEUE),
     ("Datasets", "datasets.index", "dataset", Permission.DATA),
-    ("Settings", "accounts.edit_guidelines", "settings", Permission.QUEUE),
+    ("Settings", "rubric.show", "settings", Permission.QUEUE),
 )
 # The pages behind "Settings", as tabs, and what one needs to go there.
 SETTINGS: tuple[tuple[str, str, Permission], ...] = (
+    ("Rubric", "rubric.show", Permission.QUEUE),
     ("Guidelines", "accounts.edit_guidelines", Permission.QUEUE),
     ("Project", "accounts.show_settings", Permission.ADMIN),
     ("Members", "accounts.list_members", Permission.ADMIN),

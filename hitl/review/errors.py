@@ -26,6 +26,18 @@ class NothingToCompareBy(Conflict):
     code = "nothing_to_compare_by"
 
 
+class RubricDraftChanged(Conflict):
+    """Another lead changed this draft while you were at it. Nothing of yours was stored over it."""
+
+    code = "rubric_draft_changed"
+
+
+class RubricDraftTooLarge(TooLarge):
+    """This rubric is larger than any that people could answer. Remove something; what was saved before is kept."""
+
+    code = "rubric_draft_too_large"
+
+
 class AnswersRefused(Invalid):
     """An answer does not fit the rubric."""
 

@@ -33,6 +33,24 @@ class RubricVersion(Base):
     published_at: Mapped[datetime | None]
 
 
+class RubricDraft(Base):
+    """The rubric that a project's leads are working on, which nobody answers yet."""
+
+    __tablename__ = "rubric_drafts"
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), unique=True)
+    base_id: Mapped[UUID | None] = mapped_column(ForeignKey("rubric_versions.id"))  # the version it started from
+    number: Mapped[int] = mapped_column(default=0)  # rises with each save; a save names the number it saw
+    # As typed: may be incomplete; none: nobody is working on anything.
+    criteria: Mapped[list[dict[str, Any]] | None]
+    editor_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # who saved it last
+    updated_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    base: Mapped[RubricVersion | None] = relationship()
+    editor: Mapped[User | None] = relationship()
+
+
 class Draft(Base):
     """What a reviewer has filled in so far. It outlives the lease."""
 

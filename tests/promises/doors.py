@@ -203,6 +203,7 @@ MAKERS: dict[str, Maker] = {
     "response_id": lambda world, _user, _made: factories.Response(project=world.home).id,
     "member_id": _member,
     "key_id": _key,
+    "rubric_version_id": lambda world, _user, _made: world.home.rubric_version_id,
     "invitation_id": lambda world, _user, _made: create_invitation(world.db, world.home, "lead")[0].id,
     "invitation_token": lambda world, _user, _made: create_invitation(world.db, world.home, "lead")[1],
     "token": lambda world, _user, _made: create_reset_link(world.db, factories.User()),

@@ -12,6 +12,7 @@ customElements.define("criteria-keys", class extends HTMLElement {
     this.addEventListener("focusin", (event) => this.makeCurrent(event.target.closest("[data-criterion]")));
     this.addEventListener("click", (event) => this.makeCurrent(event.target.closest("[data-criterion]")));
     this.addEventListener("change", (event) => this.say(event.target));
+    if (this.isPreview) return; // where somebody writes a rubric, its preview takes neither the focus nor their keys
     const problem = this.querySelector("[data-criterion].has-problem");
     const start = problem ?? this.criteria[0];
     this.makeCurrent(start);
@@ -22,6 +23,10 @@ customElements.define("criteria-keys", class extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("keydown", this.onKey);
+  }
+
+  get isPreview() {
+    return this.closest("[data-preview]") !== null;
   }
 
   get criteria() {
@@ -41,7 +46,7 @@ customElements.define("criteria-keys", class extends HTMLElement {
   pressed(event) {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (document.body.dataset.singleKeys === "off" || document.querySelector("dialog:modal")) return;
-    if (this.takesKeys(event.target)) return;
+    if (this.takesKeys(event.target) || (this.isPreview && !this.contains(event.target))) return;
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[event.key];
     if (step && this.mayMove(event)) this.move(event, step);
     else if (/^[0-9]$/.test(event.key)) this.choose(event, event.key);
