@@ -25,7 +25,7 @@ from hitl.core.jobs import Worker
 from hitl.core.secrets import ensure_same_secret
 from hitl.core.settings import Settings
 from hitl.demo import real_data
-from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, create_rule
+from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, Terms, create_rule
 
 SLUG = "support-desk"
 ROLES = ("annotator", "lead", "engineer", "admin")
@@ -88,6 +88,8 @@ def _open_desk(db: Session, sign_ins: list[SignIn]) -> Project:
         Terms(condition=FeedbackCondition(negative_only=True), rate=0.5, priority=1, reviews_wanted=2),
     )
     create_rule(db, project, "Random sample", Terms(condition=AllCondition(), rate=0.1))
+    side_by_side = Comparing(at_least=3, at_most=3)
+    create_rule(db, project, "Models side by side", Terms(compare=side_by_side, rate=0.3, reviews_wanted=2))
     return project
 
 
