@@ -32,6 +32,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
+        # A command that serves or works puts the setting's style in its place.
+        importlib.import_module("hitl.core.logs").configure_logs("text")
         # What a command publishes must reach every part's listeners: a new project gets its rubric from hitl/review.
         importlib.import_module("hitl.app").import_parts()
         module, attribute = COMMANDS[name][0].split(":")
@@ -55,9 +57,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> Any:
-    from hitl.core.logs import configure_logs
-
-    configure_logs("text")  # a command that serves or works puts the setting's style in its place
     try:
         return cli.main(arguments, prog_name="hitl", standalone_mode=False) or 0
     except click.UsageError as error:
