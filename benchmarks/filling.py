@@ -101,17 +101,19 @@ def _key(db: Session, identifier: UUID | None) -> object:
 
 # Identifiers as the product makes them, rising with time: 48 bits of milliseconds, the version, a counter.
 _ITEMS_SQLITE = """
-INSERT INTO items (id, project_id, kind, rubric_version_id, priority, sort_key, reviews_wanted, open_slots, created_at)
+INSERT INTO items (id, project_id, kind, rubric_version_id, priority, sort_key,
+  reviews_wanted, open_slots, opened_in, created_at)
 WITH RECURSIVE counted(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM counted WHERE n + 1 < :number)
 SELECT printf('%012x7000%s%010x', (:first + n) * 1000, substr(:project, 27), n), :project, 'response', :rubric,
-       n % 3, CAST(:first + n - (n % 3) * 86400 AS REAL), :wanted, :wanted, :now
+       n % 3, CAST(:first + n - (n % 3) * 86400 AS REAL), :wanted, :wanted, 0, :now
 FROM counted
 """
 _ITEMS_POSTGRESQL = """
-INSERT INTO items (id, project_id, kind, rubric_version_id, priority, sort_key, reviews_wanted, open_slots, created_at)
+INSERT INTO items (id, project_id, kind, rubric_version_id, priority, sort_key,
+  reviews_wanted, open_slots, opened_in, created_at)
 SELECT (lpad(to_hex((:first + n) * 1000), 12, '0') || '7000' || right(replace(CAST(:project AS text), '-', ''), 6)
         || lpad(to_hex(n), 10, '0'))::uuid,
-       :project, 'response', :rubric, n % 3, :first + n - (n % 3) * 86400, :wanted, :wanted,
+       :project, 'response', :rubric, n % 3, :first + n - (n % 3) * 86400, :wanted, :wanted, 0,
        CAST(:now || '+00' AS timestamptz)
 FROM generate_series(CAST(0 AS bigint), CAST(:number AS bigint) - 1) AS n
 """

@@ -3,7 +3,8 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 
@@ -34,6 +35,14 @@ class Timings:
     def columns(self) -> dict[str, float]:
         """Return what a table shows of it."""
         return {"p50 ms": self.p(50), "p99 ms": self.p(99), "max ms": self.p(100), "per second": self.per_second}
+
+
+@contextmanager
+def timed(timings: Timings) -> Iterator[None]:
+    """Add how long something took. Threads may share the timings."""
+    began = time.perf_counter()
+    yield
+    timings.seconds.append(time.perf_counter() - began)
 
 
 def time_calls(call: Callable[[], object], times: int) -> Timings:

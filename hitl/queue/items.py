@@ -26,6 +26,7 @@ from hitl.queue.errors import (
 from hitl.queue.events import ItemsWanted
 from hitl.queue.leases import release
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease
+from hitl.queue.openings import opening_number
 from hitl.queue.queries import BARRING_ENDS, items_of_responses, reviewers, standing_assignments
 from hitl.queue.slots import end_assignment, lock_item, lock_items, lock_reviewer, settle, take_open_slot
 
@@ -196,6 +197,7 @@ def change_priority(db: Session, item: Item, priority: int) -> None:
     """Move an item forward or back in the queue."""
     item.priority = priority
     item.sort_key = sort_key(item.created_at, priority)
+    item.opened_in = opening_number()  # it may now be before what some have passed
     db.flush()
 
 
@@ -234,6 +236,7 @@ def counted_reviews(db: Session, item: Item) -> int:
 
 def _open_more(db: Session, item: Item, wanted: int) -> None:
     item.open_slots += wanted - item.reviews_wanted
+    item.opened_in = opening_number()
     item.reviews_wanted = wanted
     settle(db, item)
     db.flush()
@@ -319,6 +322,7 @@ def unassign(db: Session, assignment: Assignment) -> None:
 def _free_reservation(item: Item, assignment: Assignment) -> None:
     if assignment.is_reserving:
         item.open_slots += 1
+    item.opened_in = opening_number()
     end_assignment(assignment)
 
 

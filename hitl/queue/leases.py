@@ -6,12 +6,12 @@ Where the slot goes at each end is written in slots.py.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Table, Uuid, and_, bindparam, exists, func, insert, literal_column, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Table, Uuid, and_, bindparam, exists, func, insert, select, true, update
+from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.util import identity_key
 
 from hitl.accounts.models import Project, User
@@ -19,9 +19,12 @@ from hitl.accounts.projects import settings_of
 from hitl.core import clock
 from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
+from hitl.core.prepared import Prepared
 from hitl.queue.blindness import shuffle_seed
 from hitl.queue.errors import LeaseEnded, NoMember, TooManyLeases
 from hitl.queue.models import Assignment, Item, Lease
+from hitl.queue.openings import opening_number
+from hitl.queue.positions import Place, Position, advance, from_head, from_position, position_of
 from hitl.queue.queries import BARRING_ENDS, is_of_project, items_open_to, items_reserved_for
 from hitl.queue.slots import (
     end_assignment,
@@ -36,6 +39,7 @@ from hitl.queue.slots import (
 
 MAX_RUNNING_LEASES = 3  # of one person in one project
 SWEPT_AT_ONCE = 100
+CLAIMS_BETWEEN_ADVANCES = 8  # on average; until then a claim passes over a few items at most
 # An item is passed over while somebody else's transaction holds its row, which takes milliseconds. So whoever found
 # nothing although something waits looks again after these pauses, in seconds, before they are told that nothing waits.
 PAUSES_BEFORE_LOOKING_AGAIN = (0.01, 0.02, 0.04, 0.08)
@@ -55,10 +59,9 @@ def claim(db: Session, project: Project, reviewer: User) -> Lease | None:
         raise NoMember
     if around.running_count >= MAX_RUNNING_LEASES:
         raise TooManyLeases
-    if around.anything_due:
-        expire_due(db, project)
-    taken = _take_slot(db, project, reviewer)
-    return None if taken is None else _start_lease(db, project, reviewer, taken)
+    if around.anything_due and expire_due(db, project) > 0:
+        around = replace(around, has_reserved=True)  # what ended may have been reserved for them
+    return _take_next(db, project, reviewer, around)
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,8 @@ class _Around:
     is_active: bool
     running_count: int
     anything_due: bool
-
-
-@dataclass(frozen=True)
-class _TakenSlot:
-    item_id: UUID
-    assignment_id: UUID | None = None
+    has_reserved: bool
+    position: Position | None
 
 
 # The statements of a claim are made once and without the object mapper: a claim is the queue's busiest transaction.
@@ -80,26 +79,39 @@ _assignments: Table = Assignment.__table__  # type: ignore[assignment]
 _leases: Table = Lease.__table__  # type: ignore[assignment]
 _users: Table = User.__table__  # type: ignore[assignment]
 _next, _mine = _items.alias("next_item"), _assignments.alias("mine")
+_position = position_of(bindparam("reviewer", type_=Uuid), bindparam("project", type_=Uuid))
 
-_LOOK_AROUND = select(
-    exists().where(_users.c.id == bindparam("reviewer"), _users.c.deactivated_at.is_(None)),
-    # What is due but not swept yet does not count: its time is over.
-    select(func.count())
-    .where(
-        _leases.c.reviewer_id == bindparam("reviewer"),
-        _leases.c.project_id == bindparam("project"),
-        _leases.c.ended_as.is_(None),
-        _leases.c.expires_at > bindparam("now"),
+_LOOK_AROUND = Prepared(
+    select(
+        _users.c.deactivated_at.is_(None),
+        # What is due but not swept yet does not count: its time is over.
+        select(func.count())
+        .where(
+            _leases.c.reviewer_id == bindparam("reviewer"),
+            _leases.c.project_id == bindparam("project"),
+            _leases.c.ended_as.is_(None),
+            _leases.c.expires_at > bindparam("now"),
+        )
+        .scalar_subquery(),
+        exists().where(
+            _leases.c.project_id == bindparam("project"),
+            _leases.c.ended_as.is_(None),
+            _leases.c.expires_at <= bindparam("now"),
+        ),
+        exists().where(
+            _assignments.c.reviewer_id == bindparam("reviewer"),
+            _assignments.c.ended_at.is_(None),
+            _assignments.c.is_reserving,
+        ),
+        _position.c.sort_key,
+        _position.c.item_id,
+        _position.c.horizon,
     )
-    .scalar_subquery(),
-    exists().where(
-        _leases.c.project_id == bindparam("project"),
-        _leases.c.ended_as.is_(None),
-        _leases.c.expires_at <= bindparam("now"),
-    ),
+    .select_from(_users.outerjoin(_position, true()))
+    .where(_users.c.id == bindparam("reviewer"))
 )
 
-_TAKE_RESERVED = (
+_TAKE_RESERVED = Prepared(
     update(_assignments)
     .where(
         _assignments.c.id
@@ -122,62 +134,75 @@ _TAKE_RESERVED = (
     .returning(_assignments.c.item_id, _assignments.c.id)
 )
 
-_TAKE_OPEN = (
-    update(_items)
-    .where(
-        _items.c.id
-        == select(_next.c.id)
-        .where(
-            _next.c.project_id == bindparam("project"),
-            _next.c.open_slots > literal_column("0"),  # not bound: only so does the partial index serve
-            ~exists().where(
-                _leases.c.item_id == _next.c.id,
-                _leases.c.reviewer_id == bindparam("reviewer"),
-                or_(_leases.c.ended_as.is_(None), _leases.c.ended_as.in_(BARRING_ENDS)),
-            ),
-            ~exists().where(
-                _assignments.c.item_id == _next.c.id,
-                _assignments.c.reviewer_id == bindparam("reviewer"),
-                _assignments.c.ended_at.is_(None),
-            ),
-        )
-        .order_by(_next.c.sort_key, _next.c.id)
-        .limit(1)
-        .with_for_update(key_share=True, skip_locked=True)
-        .scalar_subquery()
-    )
-    .values(open_slots=_items.c.open_slots - 1)
-    .returning(_items.c.id)
+
+_STARTED_WITH = (
+    *("id", "project_id", "item_id", "reviewer_id", "assignment_id"),
+    *("started_at", "expires_at", "holds_slot", "shuffle_seed"),
 )
+
+
+def _take(first: ColumnElement[UUID]) -> Prepared:
+    """The statement that takes a slot of an item and returns the item's id, its sort key and what is still open."""
+    taken = update(_items).where(_items.c.id == first).values(open_slots=_items.c.open_slots - 1)
+    return Prepared(taken.returning(_items.c.id, _items.c.sort_key, _items.c.open_slots))
+
+
+_START = Prepared(insert(_leases), _STARTED_WITH)
+_TAKE_FROM_HEAD, _TAKE_FROM_POSITION = _take(from_head()), _take(from_position())
 
 
 def _look_around(db: Session, project_id: UUID, reviewer_id: UUID) -> _Around:
     asked = {"project": project_id, "reviewer": reviewer_id, "now": clock.now()}
-    return _Around(*db.execute(_LOOK_AROUND, asked).one())
+    found = _LOOK_AROUND.first(db.connection(), asked)
+    if found is None:
+        raise NoMember
+    is_active, running_count, anything_due, has_reserved, sort_key, item_id, horizon = found
+    position = None if horizon is None else Position(Place(sort_key, item_id), horizon)
+    return _Around(is_active, running_count, anything_due, has_reserved, position)
 
 
-def _take_slot(db: Session, project: Project, reviewer: User) -> _TakenSlot | None:
-    taken = _try_to_take_slot(db, project, reviewer)
+def _take_next(db: Session, project: Project, reviewer: User, around: _Around) -> Lease | None:
+    lease = _try_to_take(db, project, reviewer, around)
     for pause in PAUSES_BEFORE_LOOKING_AGAIN:
-        if taken is not None or not _something_waits(db, project, reviewer):
-            return taken
+        if lease is not None or not _something_waits(db, project, reviewer):
+            return lease
         time.sleep(pause)
-        taken = _try_to_take_slot(db, project, reviewer)
-    return taken
+        # From the head: whatever a position says, nothing that waits is kept from somebody who would get nothing.
+        lease = _try_to_take(db, project, reviewer, replace(around, has_reserved=True, position=None))
+    return lease
 
 
-def _try_to_take_slot(db: Session, project: Project, reviewer: User) -> _TakenSlot | None:
+def _try_to_take(db: Session, project: Project, reviewer: User, around: _Around) -> Lease | None:
     asked = {"project": project.id, "reviewer": reviewer.id}
-    reserved = db.execute(_TAKE_RESERVED, asked).first()
-    if reserved is not None:
-        item_id, assignment_id = reserved
-        _forget(db, Assignment, assignment_id)
-        return _TakenSlot(item_id, assignment_id)
-    item_id = db.execute(_TAKE_OPEN, asked).scalar()
-    if item_id is None:
+    if around.has_reserved:
+        reserved = _TAKE_RESERVED.first(db.connection(), asked)
+        if reserved is not None:
+            item_id, assignment_id = reserved
+            _forget(db, Assignment, assignment_id)
+            return _start_lease(db, project, reviewer, item_id, assignment_id)
+    return _try_to_take_open(db, project, reviewer, around.position)
+
+
+def _try_to_take_open(db: Session, project: Project, reviewer: User, position: Position | None) -> Lease | None:
+    asked = {"project": project.id, "reviewer": reviewer.id}
+    if position is None:
+        taken = _TAKE_FROM_HEAD.first(db.connection(), asked)
+    else:
+        taken = _TAKE_FROM_POSITION.first(db.connection(), {**asked, **position.as_parameters()})
+    if taken is None:
         return None
+    item_id, sort_key, still_open = taken
     _forget(db, Item, item_id)
-    return _TakenSlot(item_id)
+    lease = _start_lease(db, project, reviewer, item_id)
+    if _should_advance(lease, position, still_open):
+        advance(db.connection(), project.id, reviewer.id, position, Place(sort_key, item_id))
+    return lease
+
+
+def _should_advance(lease: Lease, position: Position | None, still_open: int) -> bool:
+    """Whether to keep in mind how far they are: now and then, and at once if they will have to pass over this item."""
+    is_its_turn = lease.id.int % CLAIMS_BETWEEN_ADVANCES == 0
+    return is_its_turn or (position is None and still_open > 0)
 
 
 def _something_waits(db: Session, project: Project, reviewer: User) -> bool:
@@ -195,20 +220,30 @@ def _forget(db: Session, entity: type[Item] | type[Assignment], identifier: UUID
         db.expire(known)
 
 
-def _start_lease(db: Session, project: Project, reviewer: User, taken: _TakenSlot) -> Lease:
+def _start_lease(
+    db: Session, project: Project, reviewer: User, item_id: UUID, assignment_id: UUID | None = None
+) -> Lease:
     now = clock.now()
-    lease = insert(Lease).values(
-        id=new_id(),
-        project_id=project.id,
-        item_id=taken.item_id,
-        reviewer_id=reviewer.id,
-        assignment_id=taken.assignment_id,
-        started_at=now,
-        expires_at=_end_of_lease(project, now),
-        holds_slot=True,
-        shuffle_seed=shuffle_seed(db, taken.item_id, reviewer.id),
-    )
-    return db.scalars(lease.returning(Lease)).one()
+    values = {
+        "id": new_id(),
+        "project_id": project.id,
+        "item_id": item_id,
+        "reviewer_id": reviewer.id,
+        "assignment_id": assignment_id,
+        "started_at": now,
+        "expires_at": _end_of_lease(project, now),
+        "holds_slot": True,
+        "shuffle_seed": shuffle_seed(db, item_id, reviewer.id),
+    }
+    _START.run(db.connection(), values)
+    return _known(db, Lease(**values))
+
+
+def _known(db: Session, lease: Lease) -> Lease:
+    """Let the session know a lease that was written without it."""
+    make_transient_to_detached(lease)
+    db.add(lease)
+    return lease
 
 
 def _end_of_lease(project: Project, start: datetime) -> datetime:
@@ -331,6 +366,7 @@ def expire_due(db: Session, project: Project | None = None, limit: int = SWEPT_A
 def release(db: Session, item: Item, lease: Lease, ended_as: str) -> None:
     """End a running lease without a review. The caller has locked the item."""
     free_slot(db, item, lease)
+    item.opened_in = opening_number()  # to others who may have its slot, and to them, whom this does not bar
     _end(lease, ended_as)
     settle(db, item)
     db.flush()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, CheckConstraint, Double, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.accounts.models import User
@@ -16,6 +16,7 @@ from hitl.capture.models import Conversation, Response
 from hitl.core import clock
 from hitl.core.database import Base, one_of, partial_index_where
 from hitl.core.ids import Id
+from hitl.queue.openings import opening_number
 
 ITEM_KINDS = ("response", "comparison", "conversation")
 LEASE_ENDS = ("completed", "given_back", "expired", "skipped")
@@ -34,6 +35,7 @@ class Item(Base):
         CheckConstraint("reviews_wanted >= 0", name="reviews_wanted"),
         # The queue itself: items with a free slot in their order. Flat in the size of the backlog.
         Index("ix_items_open", "project_id", "sort_key", "id", **partial_index_where(text("open_slots > 0"))),
+        Index("ix_items_opened_in", "project_id", "opened_in", **partial_index_where(text("open_slots > 0"))),
         Index("ix_items_project_id_id", "project_id", "id"),
     )
 
@@ -45,6 +47,7 @@ class Item(Base):
     sort_key: Mapped[float] = mapped_column(Double)  # created_at in seconds, minus priority in days; lowest first
     reviews_wanted: Mapped[int] = mapped_column(default=1)
     open_slots: Mapped[int]
+    opened_in: Mapped[int] = mapped_column(BigInteger, default=opening_number())  # see hitl/queue/openings.py
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     added_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: a rule added it
     closed_at: Mapped[datetime | None]
@@ -151,6 +154,22 @@ class ComparedSet(Base):
 
     responses_hash: Mapped[str] = mapped_column(primary_key=True)  # SHA-256 over their ids in order
     item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id", ondelete="CASCADE"), unique=True)
+
+
+class QueuePosition(Base):
+    """How far a reviewer is in a project's queue: up to there nothing is for them but what was opened since.
+
+    A memory, which may be deleted at any time: without it their next claim looks from the head of the queue.
+    """
+
+    __tablename__ = "queue_positions"
+
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    reviewer_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    sort_key: Mapped[float] = mapped_column(Double)
+    item_id: Mapped[UUID]
+    horizon: Mapped[int] = mapped_column(BigInteger)  # what was opened since has at least this number
+    server: Mapped[str]  # to which these numbers belong
 
 
 class Rule(Base):

@@ -13,20 +13,29 @@ with SKIP LOCKED, which never waits.
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import Table, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Membership
 from hitl.core import clock, events
+from hitl.core.prepared import Prepared
 from hitl.queue.events import ItemReopened
 from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import IS_RESERVING
 
+_memberships: Table = Membership.__table__  # type: ignore[assignment]
+_LOCK_MEMBERSHIP = Prepared(
+    select(_memberships.c.id)
+    .where(_memberships.c.user_id == bindparam("reviewer"), _memberships.c.project_id == bindparam("project"))
+    .with_for_update(key_share=True)
+)
+
 
 def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
     """Let one person's actions in a project follow one another; say whether they are a member."""
-    membership = select(Membership.id).where(Membership.user_id == reviewer_id, Membership.project_id == project_id)
-    return db.scalar(membership.with_for_update(key_share=True)) is not None
+    db.flush()
+    asked = {"reviewer": reviewer_id, "project": project_id}
+    return _LOCK_MEMBERSHIP.first(db.connection(), asked) is not None
 
 
 def lock_item(db: Session, item_id: UUID) -> Item:

@@ -26,10 +26,12 @@ from hitl.app import import_parts
 from hitl.core import clock, events
 from hitl.core.database import Database
 from hitl.core.errors import AppError
+from hitl.core.secrets import Keys
 from hitl.queue import leases
 from hitl.queue.items import assign, change_reviews_wanted, close_by_hand, unassign
 from hitl.queue.models import Assignment, Item, Lease
 
+KEYS = Keys.derive("a secret only for tests" * 2)
 TIMES_FASTER = 600
 MOST_REVIEWS = 4
 
@@ -161,7 +163,7 @@ def note(db, lease, what):
 
 def work(shift, reviewer_ids, chance):
     """Let people and two leads act until the process is killed; print the errors that nobody expects."""
-    database = Database(shift.url, pool_size=3)
+    database = Database(shift.url, pool_size=3, session_info={"keys": KEYS})
     project_id, everybody = UUID(shift.project_id), [UUID(person) for person in shift.reviewer_ids]
     actors = [Reviewer(database, project_id, UUID(p), random.Random(chance.random())) for p in reviewer_ids]
     actors += [Lead(database, project_id, everybody, random.Random(chance.random())) for _ in range(2)]

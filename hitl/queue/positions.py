@@ -1,0 +1,200 @@
+"""Positions: how far each reviewer is in a queue, so that a claim need not walk over all that they have reviewed.
+
+An item that wants several reviews stays open after the first. A reviewer who is far ahead of the others would pass over
+all of theirs at each claim; instead their claim begins behind their position, once it has looked at what opened since:
+
+    every item up to the position that is open to the reviewer has an `opened_in` not below the position's horizon
+
+Whatever makes an item open to somebody to whom it was not gives it a new opening number in the same transaction: a new
+item, a slot that is free again, a lease that ended and bars nobody, a better place in the queue. `advance` moves a
+position only if nothing up to its new place is open to the reviewer, and takes the horizon of the very statement that
+saw this. What that could not see is opened under a number not below the horizon (see openings.py): it stays in reach.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Double,
+    FromClause,
+    Select,
+    Table,
+    Uuid,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hitl.core.prepared import Prepared
+from hitl.queue.models import Assignment, Item, Lease, QueuePosition
+from hitl.queue.openings import horizon, this_server
+from hitl.queue.queries import BARRING_ENDS
+
+_items: Table = Item.__table__  # type: ignore[assignment]
+_leases: Table = Lease.__table__  # type: ignore[assignment]
+_assignments: Table = Assignment.__table__  # type: ignore[assignment]
+_positions: Table = QueuePosition.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An item's place in the queue."""
+
+    sort_key: float
+    item_id: UUID
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far somebody is, and since when what lies before is known."""
+
+    place: Place
+    horizon: int
+
+    def as_parameters(self) -> dict[str, Any]:
+        return {"at_key": self.place.sort_key, "at_item": self.place.item_id, "at_horizon": self.horizon}
+
+
+def position_of(reviewer_id: Any, project_id: Any) -> FromClause:
+    """The position of a reviewer: sort_key, item_id, horizon; no row if its numbers are of another server."""
+    return (
+        select(_positions.c.sort_key, _positions.c.item_id, _positions.c.horizon)
+        .where(
+            _positions.c.project_id == project_id,
+            _positions.c.reviewer_id == reviewer_id,
+            _positions.c.server == this_server(),
+        )
+        .subquery("position")
+    )
+
+
+def from_head() -> ColumnElement[UUID]:
+    """Lock the first item of the queue that is open to the reviewer, and return its id.
+
+    What somebody else has locked is passed over. Parameters: project, reviewer.
+    """
+    item = _items.alias("next_item")
+    return _locked(select(item.c.id).where(*_is_open(item), *_is_new(item)), item).scalar_subquery()
+
+
+def from_position() -> ColumnElement[UUID]:
+    """The same from a position on: what opened since before it, or else the first behind it.
+
+    Parameters: project, reviewer, and those of the position.
+    """
+    before, behind = _items.alias("item_before"), _items.alias("item_behind")
+    first_behind = select(behind.c.id).where(*_is_open(behind), _place(behind) > _AT, *_is_new(behind))
+    return func.coalesce(
+        _locked(_opened_before(before), before).scalar_subquery(), _locked(first_behind, behind).scalar_subquery()
+    )
+
+
+def _opened_before(item: FromClause) -> Select[UUID]:
+    """Items before the position that have been opened since, and are open to the reviewer."""
+    opened = _opened_since()
+    return (
+        select(item.c.id)
+        .join_from(opened, item, item.c.id == opened.c.id)
+        .where(_place(opened) <= _AT, item.c.open_slots > _ZERO, *_is_new(item))
+    )
+
+
+def _opened_since() -> CTE:
+    """Open items found by their number. By their place it would be the walk that positions are there to save."""
+    since = _items.c.opened_in >= bindparam("at_horizon", type_=BigInteger)
+    found = select(_items.c.id, _items.c.sort_key).where(*_is_open(_items), since)
+    return found.cte("opened_since").prefix_with("MATERIALIZED")
+
+
+def _locked(items: Select[UUID], item: FromClause) -> Select[UUID]:
+    in_order = items.order_by(item.c.sort_key, item.c.id).limit(1)
+    return in_order.with_for_update(key_share=True, skip_locked=True, of=item)
+
+
+def _is_open(item: FromClause) -> tuple[ColumnElement[bool], ...]:
+    return item.c.project_id == bindparam("project", type_=Uuid), item.c.open_slots > _ZERO
+
+
+def _is_new(item: FromClause) -> tuple[ColumnElement[bool], ...]:
+    """Whether the reviewer neither holds an item, nor is barred from it, nor has it reserved."""
+    reviewer = bindparam("reviewer", type_=Uuid)
+    return (
+        ~exists().where(
+            _leases.c.item_id == item.c.id,
+            _leases.c.reviewer_id == reviewer,
+            or_(_leases.c.ended_as.is_(None), _leases.c.ended_as.in_(_BARRING)),
+        ),
+        ~exists().where(
+            _assignments.c.item_id == item.c.id,
+            _assignments.c.reviewer_id == reviewer,
+            _assignments.c.ended_at.is_(None),
+        ),
+    )
+
+
+def _place(item: FromClause) -> ColumnElement[Any]:
+    return tuple_(item.c.sort_key, item.c.id)
+
+
+# Written out: a list of bound values would be put into the statement's text anew each time.
+_BARRING: list[ColumnElement[str]] = [literal_column(f"'{end}'") for end in BARRING_ENDS]
+_ZERO: ColumnElement[int] = literal_column("0")  # not bound: only so do the partial indices serve
+_AT = tuple_(bindparam("at_key", type_=Double), bindparam("at_item", type_=Uuid))
+_TO = tuple_(bindparam("to_key", type_=Double), bindparam("to_item", type_=Uuid))
+
+
+def advance(db: Connection, project_id: UUID, reviewer_id: UUID, known: Position | None, taken: Place) -> None:
+    """Move a reviewer's position to the item that they just took, if nothing up to there is open to them.
+
+    Otherwise, say while somebody else has an item locked that was passed over, it stays where it is.
+    """
+    to = taken if known is None or _is_behind(taken, known.place) else known.place
+    asked = {"project": project_id, "reviewer": reviewer_id, "to_key": to.sort_key, "to_item": to.item_id}
+    if known is None:
+        _BEGIN[db.dialect.name].run(db, asked)
+    else:
+        _ADVANCE[db.dialect.name].run(db, {**asked, **known.as_parameters()})
+
+
+def _is_behind(place: Place, other: Place) -> bool:
+    return (place.sort_key, place.item_id) > (other.sort_key, other.item_id)
+
+
+def _kept_if(dialect: Any, nothing_is_open: ColumnElement[bool]) -> Prepared:
+    """The statement that keeps a position under a condition; both databases spell its INSERT alike."""
+    place = (_TO.clauses[0], _TO.clauses[1])
+    values = (bindparam("project", type_=Uuid), bindparam("reviewer", type_=Uuid), *place, horizon(), this_server())
+    kept = dialect.insert(_positions).from_select(list(_COLUMNS), select(*values).where(nothing_is_open))
+    changes = {name: kept.excluded[name] for name in _COLUMNS[2:]}
+    return Prepared(kept.on_conflict_do_update(index_elements=_COLUMNS[:2], set_=changes))
+
+
+def _nothing_open_up_to_there() -> ColumnElement[bool]:
+    item = _items.alias("passed")
+    return ~exists(select(item.c.id).where(*_is_open(item), _place(item) <= _TO, *_is_new(item)))
+
+
+def _nothing_open_since() -> ColumnElement[bool]:
+    passed, before = _items.alias("passed"), _items.alias("item_before")
+    between = and_(_place(passed) > _AT, _place(passed) <= _TO)
+    return and_(
+        ~exists(select(passed.c.id).where(*_is_open(passed), between, *_is_new(passed))),
+        ~exists(_opened_before(before)),
+    )
+
+
+_COLUMNS = ("project_id", "reviewer_id", "sort_key", "item_id", "horizon", "server")
+_DIALECTS = {"postgresql": postgresql, "sqlite": sqlite}
+_BEGIN = {name: _kept_if(dialect, _nothing_open_up_to_there()) for name, dialect in _DIALECTS.items()}
+_ADVANCE = {name: _kept_if(dialect, _nothing_open_since()) for name, dialect in _DIALECTS.items()}
