@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hitl.datasets.figures import Figures
-from hitl.datasets.gathering import Plan
+from hitl.datasets.plan import Plan
 from hitl.datasets.splits import Groups
 from hitl.datasets.storage import Storage
 

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts.models import Project
-from hitl.capture.models import Response
+from hitl.capture.models import Feedback, Response
 from hitl.datasets.models import Dataset, DatasetVersion
 from hitl.datasets.storage import Storage, storage_of
 from hitl.datasets.versions import ensure_frozen, lineage_of, row_of, versions_of
-from hitl.preferences.models import Demonstration, Evidence
+from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.queue.models import Item, RuleVersion
 from hitl.queue.models import Selection as Draw
 from hitl.review.models import Review, Revision, RubricVersion
@@ -67,9 +67,18 @@ class EvidenceOrigin:
     id: UUID
     revision_id: UUID
     origin: str
-    outcome: str | None  # none: a demonstration
+    outcome: str | None  # of a verdict: good or bad; none: a demonstration
     criterion: str | None
     distance: float | None
+
+
+@dataclass(frozen=True)
+class ThumbOrigin:
+    """An end user's thumb that was read for a row. Whose it is stays out."""
+
+    feedback_id: UUID
+    given_at: datetime
+    is_good_today: bool | None  # it may have changed since; none: taken away
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Biography:
     rules: list[RuleOrigin]
     reviews: list[ReviewOrigin]
     evidence: list[EvidenceOrigin]
+    thumbs: list[ThumbOrigin]
     versions: list[Appearance]
 
 
@@ -108,6 +118,7 @@ def biography(db: Session, version: DatasetVersion, row_id: str) -> Biography:
         rules=_rules(db, _ids(lineage["selection_ids"])),
         reviews=_reviews(db, _ids(lineage["revision_ids"])),
         evidence=_evidence(db, version.dataset.kind, _ids(lineage["evidence_ids"])),
+        thumbs=_thumbs(db, _ids(lineage.get("feedback_ids", []))),
         versions=_versions_with_row(db, storage, version, row),
     )
 
@@ -189,9 +200,24 @@ def _evidence(db: Session, kind: str, identifiers: list[UUID]) -> list[EvidenceO
             EvidenceOrigin(one.id, one.revision_id, one.origin, one.outcome, one.criterion, one.distance)
             for one in db.scalars(select(Evidence).where(Evidence.id.in_(identifiers)).order_by(Evidence.id))
         ]
+    if kind == "verdict":
+        by_reviewers = select(Verdict).where(Verdict.id.in_(identifiers), Verdict.revision_id.is_not(None))
+        return [
+            EvidenceOrigin(one.id, one.revision_id, one.origin, "good" if one.is_good else "bad", one.criterion, None)
+            for one in db.scalars(by_reviewers.order_by(Verdict.id))
+            if one.revision_id is not None
+        ]
     return [
         EvidenceOrigin(one.id, one.revision_id, one.origin, None, None, None)
         for one in db.scalars(select(Demonstration).where(Demonstration.id.in_(identifiers)).order_by(Demonstration.id))
+    ]
+
+
+def _thumbs(db: Session, feedback_ids: list[UUID]) -> list[ThumbOrigin]:
+    query = select(Feedback).where(Feedback.id.in_(feedback_ids)).order_by(Feedback.given_at, Feedback.id)
+    return [
+        ThumbOrigin(one.id, one.given_at, one.value if isinstance(one.value, bool) else None)
+        for one in db.scalars(query)
     ]
 
 

@@ -23,7 +23,7 @@ from hitl.core.logs import configure_logs
 from hitl.datasets.errors import FreezeFailed
 from hitl.datasets.export import export_version
 from hitl.datasets.freeze import start_freeze
-from hitl.datasets.models import Dataset, DatasetVersion
+from hitl.datasets.models import DATASET_KINDS, Dataset, DatasetVersion
 from hitl.datasets.plain import version_as_json
 from hitl.datasets.selection import SPLITS, Selection
 from hitl.datasets.storage import Storage
@@ -44,9 +44,7 @@ def dataset() -> None:
 @dataset.command("freeze")
 @click.argument("name")
 @project_option
-@click.option(
-    "--kind", type=click.Choice(["preference", "demonstration"]), help="Of a new dataset. [default: preference]"
-)
+@click.option("--kind", type=click.Choice(DATASET_KINDS), help="Of a new dataset. [default: preference]")
 @click.option("--policy", type=click.Choice(["majority", "unanimous", "each"]), help="Which judgements make a row.")
 @click.option("--origin", "origins", multiple=True, help="Only evidence of this origin. May be given several times.")
 @click.option("--criterion", "criteria", multiple=True, help="Only evidence under this criterion of the rubric.")
@@ -233,6 +231,8 @@ def _card(version: DatasetVersion) -> str:
     lines.append(f"  reviewers: {figures['reviewers']:,}; groups: {figures['groups']:,}")
     for group in figures["large_groups"]:
         lines.append(f"  warning: {group['share']:.0%} of the rows belong together, all in {group['split']}")
+    if "verdicts" in figures:
+        lines.append("  verdicts: " + _counts(figures["verdicts"]))
     lengths = figures["lengths"]
     if lengths:
         lines.append(

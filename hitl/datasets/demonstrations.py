@@ -2,28 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from uuid import UUID
+from typing import NamedTuple
 
 from hitl.datasets.pairs import LeftOut, LeftOutReason
 from hitl.datasets.selection import Policy
 from hitl.datasets.sides import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One reviewer showed what a good answer is: the response as it was, or their correction of it."""
 
-    id: UUID
-    revision_id: UUID
+    id: str
+    revision_id: str
     origin: str  # approval, correction
     reviewed: Side  # the response
     output: Side  # what is worth imitating
     blocked: LeftOutReason | None = None
+    response_ids: tuple[str, ...] = ()  # the one that was reviewed
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """An answer worth imitating."""
 
     output: Side
@@ -35,13 +33,16 @@ class Completion:
 
 
 def completions_of(
-    shown: Iterable[Shown], policy: Policy = "majority", min_agreement: float = 0.0
+    shown: Sequence[Shown], policy: Policy = "majority", min_agreement: float = 0.0
 ) -> tuple[list[Completion], list[LeftOut]]:
     """Return the answers to one input that are worth imitating, and what was left out.
 
     Reviewers of one response take sides: fine as it is (an approval), or not (a correction, in their own words).
     majority: the larger side counts. unanimous: only where nobody is on the other. each: both sides count.
     """
+    if len(shown) == 1:  # nothing to compare, and so nothing to hash
+        lone = _decide(shown, policy, min_agreement)
+        return ([], [lone]) if isinstance(lone, LeftOut) else (lone, [])
     by_response: dict[str, list[Shown]] = defaultdict(list)
     for one in shown:
         by_response[one.reviewed.folded].append(one)
@@ -93,8 +94,7 @@ def _unfit(output: Side) -> LeftOutReason | None:
 def _merged(completions: Sequence[Completion]) -> Completion:
     """Return one completion for an answer that several people showed; a correction's origin outweighs an approval's."""
     first = min(completions, key=lambda completion: (completion.origin != "correction", completion.output.exact))
-    return replace(
-        first,
+    return first._replace(
         agreement=max(completion.agreement for completion in completions),
         shown=tuple(one for completion in completions for one in completion.shown),
         is_conflict=any(completion.is_conflict for completion in completions),

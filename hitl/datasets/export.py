@@ -1,6 +1,6 @@
 """Exports: a version's rows, streamed from Parquet into a trainer's files."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from exporters.errors import ExportError, ExportFailed
 from exporters.exporter import Exported
 from exporters.registry import EXPORTERS, exporter
-from exporters.rows import Demonstration, PreferencePair
+from exporters.rows import Demonstration, Example, PreferencePair, Verdict
 from hitl.datasets.errors import ExportRefused, StorageTrouble
 from hitl.datasets.models import DatasetVersion
 from hitl.datasets.selection import SPLITS
@@ -61,10 +61,10 @@ def formats_for(kind: str) -> list[str]:
     return [name for name, known in EXPORTERS.items() if kind in known.kind]
 
 
-def _examples(
-    storage: Storage, version: DatasetVersion, splits: Collection[str]
-) -> Iterator[PreferencePair | Demonstration]:
-    example = _pair if version.dataset.kind == "preference" else _demonstration
+def _examples(storage: Storage, version: DatasetVersion, splits: Collection[str]) -> Iterator[Example]:
+    examples: dict[str, Callable[[dict[str, Any]], Example]]
+    examples = {"preference": _pair, "demonstration": _demonstration, "verdict": _verdict}
+    example = examples[version.dataset.kind]
     with storage.reading(f"{version.location}/rows.parquet") as file:
         for batch in pq.ParquetFile(file).iter_batches(READ_ROWS):
             for row in batch.to_pylist():
@@ -94,6 +94,19 @@ def _demonstration(row: dict[str, Any]) -> Demonstration:
         split=row["split"],
         id=row["id"],
         origin=row["origin"],
+    )
+
+
+def _verdict(row: dict[str, Any]) -> Verdict:
+    return Verdict(
+        prompt=orjson.loads(row["prompt"]),
+        completion=orjson.loads(row["completion"]),
+        is_good=row["is_good"],
+        tools=_tools(row),
+        split=row["split"],
+        id=row["id"],
+        origin=row["origin"],
+        agreement=row["agreement"],
     )
 
 

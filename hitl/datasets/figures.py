@@ -4,9 +4,12 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
-from statistics import median
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from hitl.datasets.gathering import Origin, Reviewed
 from hitl.datasets.pairs import LeftOut
@@ -27,12 +30,13 @@ class Figures:
         self.left_out: Counter[str] = Counter()
         self.models: Counter[str | None] = Counter()
         self.agreement_sum = 0.0
-        self.first: datetime | None = None
-        self.last: datetime | None = None
+        self.first: Any = None  # as the driver has times: compared with their like
+        self.last: Any = None
         self._reviewers: set[str] = set()
         self._rubrics: set[str] = set()
         self._length_ratios = array("d")  # 8 bytes a row
         self._chosen_longer = 0
+        self._verdicts: Counter[str] = Counter()
 
     def count_left_out(self, left_out: LeftOut) -> None:
         """Count what makes no row."""
@@ -49,18 +53,26 @@ class Figures:
 
     def count_lengths(self, chosen: Side, rejected: Side) -> None:
         """Note how long the two sides are: a trainer may learn length instead of quality."""
-        self._length_ratios.append(chosen.length / max(rejected.length, 1))
-        self._chosen_longer += chosen.length > rejected.length
+        long, short = chosen.length, rejected.length
+        self._length_ratios.append(long / max(short, 1))
+        self._chosen_longer += long > short
+
+    def count_verdict(self, is_good: bool) -> None:
+        """Count an answer that was found good, or bad."""
+        self._verdicts["good" if is_good else "bad"] += 1
 
     def count_sources(self, responses: Iterable[Origin], reviewed: Iterable[Reviewed]) -> None:
         """Note whose answers a row is made of, and who judged them."""
         for response in responses:
             self.models[response.model] += 1
-            self.first = min(self.first or response.created_at, response.created_at)
-            self.last = max(self.last or response.created_at, response.created_at)
+            made_at = response.created_at
+            if self.first is None or made_at < self.first:
+                self.first = made_at
+            if self.last is None or made_at > self.last:
+                self.last = made_at
         for one in reviewed:
             self._reviewers.add(one.reviewer)
-            self._rubrics.add(str(one.rubric_version_id))
+            self._rubrics.add(one.rubric_version_id)
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as the version keeps them."""
@@ -73,10 +85,11 @@ class Figures:
             "mean_agreement": self.agreement_sum / self.rows if self.rows else None,
             "models": [{"model": model, "responses": count} for model, count in self.models.most_common()],
             "reviewers": len(self._reviewers),
-            "rubric_versions": sorted(self._rubrics),
-            "responses_from": self.first.isoformat() if self.first else None,
-            "responses_to": self.last.isoformat() if self.last else None,
+            "rubric_versions": sorted(str(UUID(identifier)) for identifier in self._rubrics),
+            "responses_from": _isoformat(self.first),
+            "responses_to": _isoformat(self.last),
             "lengths": self._lengths(),
+            **({"verdicts": {said: self._verdicts[said] for said in ("good", "bad")}} if self._verdicts else {}),
         }
 
     def _lengths(self) -> dict[str, Any] | None:
@@ -88,7 +101,21 @@ class Figures:
         return {
             "unit": "characters",
             "chosen_longer_share": self._chosen_longer / len(self._length_ratios),
-            "median_ratio": median(self._length_ratios),
+            "median_ratio": _median(self._length_ratios),
             "ratio_edges": list(RATIO_EDGES),
             "pairs_by_ratio": bars,  # below the first edge, between each two, above the last
         }
+
+
+def _median(numbers: "array[float]") -> float:
+    """Return the middle of these numbers. Arrow sorts a million in place; Python would make each a value of its own."""
+    found: float = pc.quantile(pa.array(numbers), 0.5, interpolation="midpoint")[0].as_py()
+    return found
+
+
+def _isoformat(at: datetime | str | None) -> str | None:
+    """Return a time as the driver has it (SQLite's is a text in UTC without its zone) in ISO 8601."""
+    if at is None:
+        return None
+    at = datetime.fromisoformat(at) if isinstance(at, str) else at
+    return (at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)).isoformat()

@@ -8,6 +8,7 @@ version that the next attempt freezes, or none.
 
 import contextlib
 import time
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.accounts.projects import settings_of
 from hitl.core import clock, jobs
+from hitl.core.database import insert_into
 from hitl.core.errors import AppError
 from hitl.datasets.attempt import Attempt, folder_of
 from hitl.datasets.errors import (
@@ -31,17 +33,20 @@ from hitl.datasets.errors import (
     StorageTrouble,
 )
 from hitl.datasets.first_pass import write_scratch
-from hitl.datasets.gathering import Plan
-from hitl.datasets.models import Dataset, DatasetVersion, FrozenRevision, HeldOutInput
+from hitl.datasets.models import Dataset, DatasetVersion, FrozenRevision, FrozenThumb, HeldOutInput, HeldOutTie
+from hitl.datasets.plan import Plan
 from hitl.datasets.second_pass import FrozenFiles, write_files
 from hitl.datasets.selection import Kind, Selection
+from hitl.datasets.splits import Groups
 from hitl.datasets.storage import Storage, storage_of
 from hitl.datasets.versions import is_dataset_name
+from hitl.preferences.models import Verdict
 from hitl.review.models import Review
 
 log = structlog.get_logger()
 
 FREEZE_JOB = "datasets.freeze"
+HELD_OUT_AT_ONCE = 1_000  # rows in one statement
 _FIRST_PASS_SHARE = 0.85  # of the time, for the progress bar
 
 
@@ -71,10 +76,7 @@ def start_freeze(
     )
     db.add(version)
     db.flush()
-    counting = select(literal(version.id, Uuid), Review.counting_revision_id).where(
-        Review.project_id == project.id, Review.counting_revision_id.is_not(None)
-    )
-    db.execute(insert(FrozenRevision).from_select(["version_id", "revision_id"], counting))
+    _fix(db, version, project)
     version.job_id = jobs.enqueue(db, FREEZE_JOB, {"version_id": str(version.id)}).id
     audit.record(db, by, "dataset_freeze_started", dataset, project, name=name, number=version.number)
     return version
@@ -91,16 +93,16 @@ def freeze(run: jobs.Run, version_id: UUID) -> None:
         if version is None or version.state != "freezing":
             return
         plan = Plan.of(version)
-        held_out = frozenset(db.scalars(select(HeldOutInput.input_hash).filter_by(dataset_id=version.dataset_id)))
+        groups = _groups(db, version)
         seed = version.dataset.seed
     folder = f"{folder_of(version_id)}/{run.job.attempt}"
     try:
         storage = Storage(database.session_info["storage_url"])
         _remove_quietly(storage, folder_of(version_id))  # what attempts that died have left
         try:
-            attempt = Attempt(storage, folder, plan)
+            attempt = Attempt(storage, folder, plan, groups=groups)
             write_scratch(database, attempt, _Progress(run))
-            frozen = write_files(attempt, seed, held_out)
+            frozen = write_files(attempt, seed)
         except OSError as error:
             raise StorageTrouble(
                 f"The storage refused to write: {error.strerror or error}. Nothing was frozen. "
@@ -111,6 +113,7 @@ def freeze(run: jobs.Run, version_id: UUID) -> None:
         _remove_quietly(storage, folder)  # the attempt that took over has cleaned up already, and names another
         raise
     except AppError as refusal:
+        log.warning("freeze_refused", version=str(version_id), code=refusal.code)  # the reason is told by whoever asked
         _fail(run, version_id, refusal.message)
     except Exception:
         if run.job.attempt >= run.job.max_attempts:
@@ -190,11 +193,46 @@ def _make_room(db: Session, dataset: Dataset) -> None:
     db.flush()
 
 
+def _fix(db: Session, version: DatasetVersion, project: Project) -> None:
+    """Fix in one statement, and so at one moment, what counts: revisions, and thumbs for a version of verdicts."""
+    counting = select(literal(version.id, Uuid), Review.counting_revision_id).where(
+        Review.project_id == project.id, Review.counting_revision_id.is_not(None)
+    )
+    revisions = insert(FrozenRevision).from_select(["version_id", "revision_id"], counting)
+    origins = version.selection["origins"]
+    takes_thumbs = version.dataset.kind == "verdict" and (origins is None or "end_user" in origins)
+    if not takes_thumbs or not settings_of(project).end_user_thumbs:
+        db.execute(revisions)
+        return
+    columns = ("verdict_id", "input_hash", "feedback_id", "response_id", "is_good")
+    given = select(
+        literal(version.id, Uuid),
+        Verdict.id,
+        Verdict.input_hash,
+        Verdict.feedback_id,
+        Verdict.response_id,
+        Verdict.is_good,
+    ).where(Verdict.project_id == project.id, Verdict.origin == "end_user")
+    thumbs = insert(FrozenThumb).from_select(["version_id", *columns], given)
+    if db.get_bind().dialect.name == "sqlite":  # which has no such statement, and only one writer at a time
+        db.execute(revisions)
+        db.execute(thumbs)
+    else:
+        db.execute(thumbs.add_cte(revisions.returning(FrozenRevision.revision_id).cte("revisions")))
+
+
 def _newest_number(dataset: Dataset) -> Any:
     return select(func.max(DatasetVersion.number)).filter_by(dataset_id=dataset.id)
 
 
 # --- working
+
+
+def _groups(db: Session, version: DatasetVersion) -> Groups:
+    """Return the groups of a version that has no row yet, with what was in test before and so stays there."""
+    held_out = frozenset(db.scalars(select(HeldOutInput.input_hash).filter_by(dataset_id=version.dataset_id)))
+    ties = db.scalars(select(HeldOutTie.tie).filter_by(dataset_id=version.dataset_id))
+    return Groups(held_out, frozenset(map(bytes.fromhex, ties)))
 
 
 class _Progress:
@@ -227,8 +265,8 @@ def _finish(run: jobs.Run, version_id: UUID, frozen: FrozenFiles) -> None:
         version.location = frozen.folder
         version.statistics = frozen.statistics
         version.manifest = _manifest(version, frozen)
-        _hold_out(db, version.dataset_id, frozen.tested)
-        _forget_revisions(db, version)
+        _hold_out(db, version.dataset_id, frozen)
+        _forget_what_was_fixed(db, version)
 
 
 def _ensure_new(db: Session, version: DatasetVersion, frozen: FrozenFiles) -> None:
@@ -261,15 +299,15 @@ def _manifest(version: DatasetVersion, frozen: FrozenFiles) -> dict[str, Any]:
     }
 
 
-def _hold_out(db: Session, dataset_id: UUID, input_hashes: list[str]) -> None:
-    known = set(db.scalars(select(HeldOutInput.input_hash).filter_by(dataset_id=dataset_id)))
-    fresh = [{"dataset_id": dataset_id, "input_hash": one} for one in input_hashes if one not in known]
-    if fresh:
-        db.execute(insert(HeldOutInput), fresh)
+def _hold_out(db: Session, dataset_id: UUID, frozen: FrozenFiles) -> None:
+    inputs = ({"dataset_id": dataset_id, "input_hash": one} for one in sorted(frozen.tested))
+    ties = ({"dataset_id": dataset_id, "tie": one.hex()} for one in sorted(frozen.tested_ties))
+    for table, rows in ((HeldOutInput, inputs), (HeldOutTie, ties)):
+        while some := list(islice(rows, HELD_OUT_AT_ONCE)):
+            db.execute(insert_into(db, table).on_conflict_do_nothing(), some)
 
 
 def _fail(run: jobs.Run, version_id: UUID, reason: str) -> None:
-    log.warning("freeze_failed", version=str(version_id), reason=reason)
     with run.database.writing() as db:
         run.write_within(db, error=reason)
         version = db.get(DatasetVersion, version_id, with_for_update=True)
@@ -281,14 +319,15 @@ def _note_failure(db: Session, version: DatasetVersion, reason: str) -> None:
     """Say that a version failed, and remove what its attempts have written: nobody would find it any more."""
     version.state = "failed"
     version.error = reason
-    _forget_revisions(db, version)
+    _forget_what_was_fixed(db, version)
     with contextlib.suppress(StorageTrouble):  # a storage that cannot be opened holds nothing of ours
         _remove_quietly(storage_of(db), folder_of(version.id))
 
 
-def _forget_revisions(db: Session, version: DatasetVersion) -> None:
-    """From now on the lineage names the revisions, or nobody needs them."""
+def _forget_what_was_fixed(db: Session, version: DatasetVersion) -> None:
+    """From now on the lineage names the revisions and thumbs, or nobody needs them."""
     db.execute(delete(FrozenRevision).where(FrozenRevision.version_id == version.id))
+    db.execute(delete(FrozenThumb).where(FrozenThumb.version_id == version.id))
 
 
 def _remove_quietly(storage: Storage, folder: str) -> None:

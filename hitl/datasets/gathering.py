@@ -1,108 +1,58 @@
-"""Reading what a version is made of: first narrow (which evidence, by which input), then whole inputs in short batches.
-
-No transaction lasts longer than one batch, so that a freeze holds no old snapshot in the way of the review queue.
-"""
+"""What a version is made of: whole inputs in short batches, with all that was learned about each."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from hitl.capture.models import Conversation, Response
 from hitl.core.database import Database
+from hitl.datasets import reading
 from hitl.datasets.demonstrations import Shown
-from hitl.datasets.models import DatasetVersion, FrozenRevision
-from hitl.datasets.pairs import Judgement, LeftOutReason
-from hitl.datasets.selection import Kind, Selection
+from hitl.datasets.pairs import Judgement
+from hitl.datasets.plan import Plan
+from hitl.datasets.reading import Plain
+from hitl.datasets.selection import Kind
 from hitl.datasets.sides import Side
-from hitl.preferences.models import Demonstration, Evidence
-from hitl.queue.models import Item
-from hitl.queue.models import Selection as Draw
+from hitl.datasets.verdicts import Found
 from hitl.queue.rules import inclusion_probability
-from hitl.review.models import Review, Revision
 from hitl.review.pseudonyms import reviewer_pseudonym
 
-NARROW_BATCH = 20_000
-WIDE_BATCH = 500  # with their messages, which may be long
-VALUES_PER_STATEMENT = 5_000
+WIDE_BATCH = 1_000  # judgements with their messages, which may be long
+
+Finding = Judgement | Shown | Found
+Draw = tuple[str, str, float, bool]  # draw, rule version, rate, drawn
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a version takes, fixed when its freeze started."""
-
-    version_id: UUID
-    project_id: UUID
-    kind: Kind
-    selection: Selection
-    may_train_default: str
-
-    @classmethod
-    def of(cls, version: DatasetVersion) -> "Plan":
-        """Return the plan of a version."""
-        dataset = version.dataset
-        selection = Selection.model_validate(version.selection)
-        return cls(version.id, dataset.project_id, dataset.kind, selection, version.may_train_default)
-
-    def why_blocked(self, may_train: Iterable[str]) -> LeftOutReason | None:
-        """Return why rows made of responses with these `may_train` may not be trained on, if so."""
-        allowed = {self.may_train_default if value == "unknown" else value for value in may_train}
-        if "no" in allowed:
-            return "may_not_train"
-        return "may_train_unknown" if "unknown" in allowed and not self.selection.include_unknown else None
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where one response is from."""
 
-    conversation_id: UUID | None
-    end_users: frozenset[str]  # pseudonyms: its own, and its conversation's
+    output: Side
+    ties: tuple[str, ...]  # names of what ties rows made of it to other rows: its conversation, its end users
     model: str | None
-    created_at: datetime
-
-    @property
-    def ties(self) -> list[str]:
-        """What ties rows made of it to other rows."""
-        conversation = [f"conversation:{self.conversation_id}"] if self.conversation_id else []
-        return [*conversation, *(f"end user:{end_user}" for end_user in sorted(self.end_users))]
+    created_at: Any  # as the driver has it
+    may_train: str
+    asked: str | None  # its input as JSON text; none unless a row may need it
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewed:
+class Reviewed(NamedTuple):
     """Who made a revision, under which rubric."""
 
     reviewer: str  # pseudonym
-    rubric_version_id: UUID
+    rubric_version_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedSides:
-    """One input with all comparisons of answers to it."""
-
-    input_hash: str
-    response_id: UUID  # one whose input it is
-    findings: list[Judgement]
-    response_ids: dict[UUID, tuple[UUID, ...]]  # by the id of a finding
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedAnswers:
-    """One input with all answers to it that were shown to be good."""
+class Judged(NamedTuple):
+    """One input with all that was found about answers to it."""
 
     input_hash: str
-    response_id: UUID  # one whose input it is
-    findings: list[Shown]
-    response_ids: dict[UUID, tuple[UUID, ...]]  # by the id of a finding
-
-
-Judged = JudgedSides | JudgedAnswers
-JudgedT = TypeVar("JudgedT", JudgedSides, JudgedAnswers)
+    response_id: str  # one whose input it is
+    findings: Sequence[Any]  # Judgement, Shown or Found, by the kind of version
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,212 +60,151 @@ class Batch:
     """Some inputs, and what is known about all they refer to."""
 
     inputs: Sequence[Judged]
-    origins: dict[UUID, Origin]
-    reviewed: dict[UUID, Reviewed]  # by revision
-    draws: dict[UUID, list[tuple[UUID, UUID, float, bool]]]  # by response: draw, rule version, rate, drawn
-    size: int  # pieces of evidence
+    origins: dict[str, Origin]  # by response
+    reviewed: dict[str, Reviewed]  # by revision
+    draws: dict[str, list[Draw]]  # by response
+
+    @property
+    def share(self) -> float:
+        """How much of the whole work comes before the end of this batch: hashes fall evenly."""
+        return int(self.inputs[-1].input_hash[:8], 16) / 16**8 if self.inputs else 0.0
 
 
-def narrow_list(database: Database, plan: Plan) -> list[bytes]:
-    """Return input hash and id of all evidence (or all demonstrations) to read, in order of the input.
-
-    48 bytes apiece: a million of them fit in memory where their texts would not.
-    """
-    table = Evidence if plan.kind == "preference" else Demonstration
-    found: list[bytes] = []
-    last: UUID | None = None
-    while True:
-        query = _wanted(plan, table).order_by(table.id).limit(NARROW_BATCH)
+def batches(database: Database, plan: Plan) -> Iterator[Batch]:
+    """Read what was learned, whole inputs at a time."""
+    names: dict[str, str] = {}
+    waiting: list[tuple[str, list[Plain]]] = []
+    size = 0
+    for input_hash, rows in groupby(reading.learned(database, plan), key=itemgetter(0)):
+        waiting.append((input_hash, list(rows)))
+        size += len(waiting[-1][1])
+        if size >= WIDE_BATCH:
+            with database.reading() as db:
+                yield _read(db, plan, waiting, names)
+            waiting, size = [], 0
+    if waiting:
         with database.reading() as db:
-            rows = db.execute(query if last is None else query.where(table.id > last)).all()
-        found.extend(bytes.fromhex(input_hash) + identifier.bytes for identifier, input_hash in rows)
-        if len(rows) < NARROW_BATCH:
-            return sorted(found)
-        last = rows[-1][0]
+            yield _read(db, plan, waiting, names)
 
 
-def batches(database: Database, plan: Plan, narrow: Sequence[bytes]) -> Iterator[Batch]:
-    """Read what the narrow list names, whole inputs at a time."""
-    start = 0
-    while start < len(narrow):
-        end = min(start + WIDE_BATCH, len(narrow))
-        while end < len(narrow) and narrow[end][:32] == narrow[end - 1][:32]:
-            end += 1
-        with database.reading() as db:
-            yield _read(db, plan, narrow[start:end])
-        start = end
-
-
-def inputs_of(database: Database, response_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Return what these responses were asked."""
-    with database.reading() as db:
-        rows = _rows_in(db, select(Response.id, Response.input), Response.id, response_ids)
-    return {row.id: row.input for row in rows}
-
-
-def chance(draws: Sequence[tuple[UUID, UUID, float, bool]]) -> float | None:
+def chance(draws: Sequence[Draw]) -> float | None:
     """Return the chance that any rule draws this response; None when none did: it was picked by hand."""
     if not any(drawn for *_, drawn in draws):
         return None
     return inclusion_probability(rate for _, _, rate, _ in draws)
 
 
-def _wanted(plan: Plan, table: type[Evidence] | type[Demonstration]) -> Select[UUID, str]:
-    chosen = plan.selection
-    response_id = Evidence.input_response_id if table is Evidence else Demonstration.response_id
-    query = (
-        select(table.id, Response.input_hash)
-        .join(FrozenRevision, FrozenRevision.revision_id == table.revision_id)
-        .join(Response, Response.id == response_id)
-        .where(table.project_id == plan.project_id, FrozenRevision.version_id == plan.version_id)
-    )
-    if chosen.origins is not None:
-        query = query.where(table.origin.in_(chosen.origins))
-    if chosen.criteria is not None:
-        query = query.where(Evidence.criterion.in_(chosen.criteria))
-    if chosen.since is not None:
-        query = query.where(Response.created_at >= chosen.since)
-    if chosen.until is not None:
-        query = query.where(Response.created_at < chosen.until)
-    return query
-
-
-def _read(db: Session, plan: Plan, narrow: Sequence[bytes]) -> Batch:
-    input_of = {UUID(bytes=entry[32:]): entry[:32].hex() for entry in narrow}
-    found: Sequence[Judged]
-    if plan.kind == "preference":
-        found, origins, revision_ids = _judged_sides(db, plan, input_of)
-    else:
-        found, origins, revision_ids = _judged_answers(db, plan, input_of)
-    return Batch(found, origins, _reviewed(db, plan, revision_ids), _draws(db, origins), len(narrow))
-
-
-def _judged_sides(
-    db: Session, plan: Plan, input_of: dict[UUID, str]
-) -> tuple[list[JudgedSides], dict[UUID, Origin], set[UUID]]:
-    columns = (
-        Evidence.id,
-        Evidence.input_response_id,
-        Evidence.a_response_id,
-        Evidence.a_output,
-        Evidence.b_response_id,
-        Evidence.b_output,
-        Evidence.outcome,
-        Evidence.distance,
-        Evidence.origin,
-        Evidence.revision_id,
-    )
-    rows = _rows_in(db, select(*columns), Evidence.id, input_of)
-    asked = {row.id: row.input_response_id for row in rows}
-    named = {row.id: _present(row.input_response_id, row.a_response_id, row.b_response_id) for row in rows}
-    outputs, origins, may_train = _responses(db, {i for identifiers in named.values() for i in identifiers})
-    findings: dict[str, list[Judgement]] = defaultdict(list)
-    for row in rows:
-        if not _has_wanted_model(plan, origins, named[row.id]):
-            continue
-        a = outputs[row.a_response_id] if row.a_response_id else Side.of(row.a_output)
-        b = outputs[row.b_response_id] if row.b_response_id else Side.of(row.b_output)
-        blocked = plan.why_blocked(may_train[identifier] for identifier in named[row.id])
-        findings[input_of[row.id]].append(
-            Judgement(row.id, row.revision_id, row.origin, row.outcome, row.distance, a, b, blocked)
-        )
-    return _by_input(JudgedSides, findings, asked, named), origins, {row.revision_id for row in rows}
-
-
-def _judged_answers(
-    db: Session, plan: Plan, input_of: dict[UUID, str]
-) -> tuple[list[JudgedAnswers], dict[UUID, Origin], set[UUID]]:
-    columns = (
-        Demonstration.id,
-        Demonstration.response_id,
-        Demonstration.output,
-        Demonstration.origin,
-        Demonstration.revision_id,
-    )
-    rows = _rows_in(db, select(*columns), Demonstration.id, input_of)
-    asked = {row.id: row.response_id for row in rows}
-    named: dict[UUID, tuple[UUID, ...]] = {row.id: (row.response_id,) for row in rows}
-    outputs, origins, may_train = _responses(db, set(asked.values()))
-    findings: dict[str, list[Shown]] = defaultdict(list)
-    for row in rows:
-        if not _has_wanted_model(plan, origins, named[row.id]):
-            continue
-        reviewed = outputs[row.response_id]
-        shown = reviewed if row.output is None else Side.of(row.output)
-        blocked = plan.why_blocked([may_train[row.response_id]])
-        findings[input_of[row.id]].append(Shown(row.id, row.revision_id, row.origin, reviewed, shown, blocked))
-    return _by_input(JudgedAnswers, findings, asked, named), origins, {row.revision_id for row in rows}
-
-
-def _by_input(
-    judged: type[JudgedT], findings: dict[str, Any], asked: dict[UUID, UUID], named: dict[UUID, tuple[UUID, ...]]
-) -> list[JudgedT]:
-    return [
-        judged(input_hash, asked[found[0].id], found, {one.id: named[one.id] for one in found})
-        for input_hash, found in sorted(findings.items())
+def _read(db: Session, plan: Plan, waiting: Sequence[tuple[str, list[Plain]]], names: dict[str, str]) -> Batch:
+    """Read what these rows refer to. names: pseudonyms of reviewers that are known already."""
+    revision_of = itemgetter(_REVISION[plan.kind])
+    frozen = reading.revisions_frozen(db, plan, {revision_of(row) for _, rows in waiting for row in rows} - {None})
+    counting = [
+        (input_hash, kept)
+        for input_hash, rows in waiting
+        if (kept := [row for row in rows if revision_of(row) is None or revision_of(row) in frozen])
     ]
+    origins = _origins(db, plan, counting)
+    draws: dict[str, list[Draw]] = defaultdict(list)
+    for response_id, *draw in reading.draws(db, origins):
+        draws[response_id].append(tuple(draw))
+    for reviewer_id in {reviewer_id for reviewer_id, _ in frozen.values()} - names.keys():
+        names[reviewer_id] = reviewer_pseudonym(db, plan.project_id, UUID(reviewer_id))
+    reviewed = {one: Reviewed(names[reviewer_id], rubric) for one, (reviewer_id, rubric) in frozen.items()}
+    return Batch(_judged(plan, counting, origins), origins, reviewed, draws)
 
 
-def _responses(db: Session, identifiers: set[UUID]) -> tuple[dict[UUID, Side], dict[UUID, Origin], dict[UUID, str]]:
-    columns = (
-        Response.id,
-        Response.output,
-        Response.conversation_id,
-        Response.end_user,
-        Conversation.end_user.label("end_user_of_conversation"),  # another of its responses may have named them
-        Response.model,
-        Response.created_at,
-        Response.may_train,
-    )
-    query = select(*columns).outerjoin(Conversation, Conversation.id == Response.conversation_id)
-    rows = _rows_in(db, query, Response.id, identifiers)
-    return (
-        {row.id: Side.of(row.output, row.id) for row in rows},
-        {row.id: Origin(row.conversation_id, _end_users(row), row.model, row.created_at) for row in rows},
-        {row.id: row.may_train for row in rows},
-    )
+# Where a row of each kind has its revision, and where the responses that it names, first the one whose input it is.
+_REVISION = {"preference": 10, "demonstration": 5, "verdict": 5}
+_RESPONSES = {"preference": (2, 3, 5), "demonstration": (2,), "verdict": (2,)}
 
 
-def _end_users(row: Any) -> frozenset[str]:
-    return frozenset(name for name in (row.end_user, row.end_user_of_conversation) if name is not None)
-
-
-def _reviewed(db: Session, plan: Plan, revision_ids: set[UUID]) -> dict[UUID, Reviewed]:
-    query = (
-        select(Revision.id, Review.reviewer_id, Item.rubric_version_id)
-        .join(Review, Review.id == Revision.review_id)
-        .join(Item, Item.id == Review.item_id)
-    )
-    rows = _rows_in(db, query, Revision.id, revision_ids)
+def _origins(db: Session, plan: Plan, counting: Sequence[tuple[str, list[Plain]]]) -> dict[str, Origin]:
+    """Return what is known of all responses that these rows name; the inputs only where a row may need them."""
+    asked = {rows[0][2] for _, rows in counting}
+    places = _RESPONSES[plan.kind]
+    named = {row[place] for _, rows in counting for row in rows for place in places} - {None}
+    found = [*reading.responses(db, asked, with_input=True)]
+    found += reading.responses(db, named - asked, with_input=False)
     return {
-        row.id: Reviewed(reviewer_pseudonym(db, plan.project_id, row.reviewer_id), row.rubric_version_id)
-        for row in rows
+        identifier: Origin(
+            Side(output, identifier),
+            _ties(conversation_id, end_user, end_user_of_conversation),
+            model,
+            created_at,
+            may_train,
+            input_text,
+        )
+        for (
+            identifier,
+            output,
+            conversation_id,
+            end_user,
+            end_user_of_conversation,
+            model,
+            created_at,
+            may_train,
+            input_text,
+        ) in found
     }
 
 
-def _draws(db: Session, response_ids: Iterable[UUID]) -> dict[UUID, list[tuple[UUID, UUID, float, bool]]]:
-    query = select(Draw.response_id, Draw.id, Draw.rule_version_id, Draw.rate, Draw.is_drawn)
-    rows = _rows_in(db, query, Draw.response_id, response_ids)
-    draws: dict[UUID, list[tuple[UUID, UUID, float, bool]]] = defaultdict(list)
-    for response_id, *draw in rows:
-        draws[response_id].append((draw[0], draw[1], draw[2], draw[3]))
-    return draws
+def _ties(conversation_id: str | None, *end_users: str | None) -> tuple[str, ...]:
+    conversation = () if conversation_id is None else (f"conversation:{conversation_id.replace('-', '')}",)
+    named = sorted({end_user for end_user in end_users if end_user is not None})
+    return (*conversation, *(f"end user:{end_user}" for end_user in named))
 
 
-def _rows_in(db: Session, query: Any, column: Any, identifiers: Iterable[UUID]) -> list[Any]:
-    """Return the rows of a query for these ids: some at a time, because databases bound the values in one statement."""
-    wanted = sorted(identifiers)
-    found: list[Any] = []
-    connection = db.connection()  # plain rows: the session's own results cost a third more
-    for start in range(0, len(wanted), VALUES_PER_STATEMENT):
-        found.extend(connection.execute(query.where(column.in_(wanted[start : start + VALUES_PER_STATEMENT]))).all())
-    return found
-
-
-def _present(*identifiers: UUID | None) -> tuple[UUID, ...]:
-    return tuple(dict.fromkeys(identifier for identifier in identifiers if identifier is not None))
-
-
-def _has_wanted_model(plan: Plan, origins: dict[UUID, Origin], response_ids: Iterable[UUID]) -> bool:
+def _judged(plan: Plan, counting: Sequence[tuple[str, list[Plain]]], origins: dict[str, Origin]) -> list[Judged]:
+    builders: dict[Kind, Callable[[dict[str, Origin], _Blocks, Plain], Finding]]
+    builders = {"preference": _judgement, "demonstration": _shown, "verdict": _found}
+    finding_of = partial(builders[plan.kind], origins, _Blocks(plan))
     models = plan.selection.models
-    return models is None or all(origins[identifier].model in models for identifier in response_ids)
+    judged: list[Judged] = []
+    for input_hash, rows in counting:
+        findings = [finding_of(row) for row in rows]
+        if models is not None:
+            findings = [one for one in findings if all(origins[name].model in models for name in one.response_ids)]
+        if findings:
+            judged.append(Judged(input_hash, rows[0][2], findings))
+    return judged
+
+
+class _Blocks(dict[tuple[str, ...], Any]):
+    """Why rows made of responses with these `may_train` may not be trained on, worked out once for each."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def __missing__(self, may_train: tuple[str, ...]) -> Any:
+        self[may_train] = self._plan.why_blocked(may_train)
+        return self[may_train]
+
+
+def _judgement(origins: dict[str, Origin], blocks: _Blocks, row: Plain) -> Judgement:
+    _, identifier, asked, a_id, a_text, b_id, b_text, outcome, distance, origin, revision_id = row
+    named = _present(asked, a_id, b_id)
+    a = Side(a_text) if a_id is None else origins[a_id].output
+    b = Side(b_text) if b_id is None else origins[b_id].output
+    blocked = blocks[tuple([origins[name].may_train for name in named])]
+    return Judgement(identifier, revision_id, origin, outcome, distance, a, b, blocked, named)
+
+
+def _shown(origins: dict[str, Origin], blocks: _Blocks, row: Plain) -> Shown:
+    _, identifier, response_id, text, origin, revision_id = row
+    reviewed = origins[response_id]
+    output = reviewed.output if text is None else Side(text)
+    return Shown(
+        identifier, revision_id, origin, reviewed.output, output, blocks[(reviewed.may_train,)], (response_id,)
+    )
+
+
+def _found(origins: dict[str, Origin], blocks: _Blocks, row: Plain) -> Found:
+    _, identifier, response_id, is_good, origin, revision_id, feedback_id = row
+    response = origins[response_id]
+    blocked = blocks[(response.may_train,)]
+    return Found(identifier, revision_id, origin, bool(is_good), response.output, blocked, (response_id,), feedback_id)
+
+
+def _present(asked: str, *others: str | None) -> tuple[str, ...]:
+    found: Iterable[str] = (asked, *(other for other in others if other is not None and other != asked))
+    return tuple(dict.fromkeys(found))

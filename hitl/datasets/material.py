@@ -11,8 +11,8 @@ from hitl.accounts.models import Project
 from hitl.accounts.projects import settings_of
 from hitl.capture.models import Response
 from hitl.datasets.selection import Kind
-from hitl.preferences.models import Demonstration, Evidence
-from hitl.preferences.queries import counting_demonstrations, counting_evidence
+from hitl.preferences.models import Demonstration, Evidence, Verdict
+from hitl.preferences.queries import counting_demonstrations, counting_evidence, counting_verdicts
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Material:
 def material_of(db: Session, project: Project, kind: Kind) -> Material:
     """Count what a version of this kind could take now."""
     default = settings_of(project).may_train_default
-    rows = _judgements(db, project) if kind == "preference" else _answers(db, project)
-    return _counted(rows, default)
+    count = {"preference": _judgements, "demonstration": _answers, "verdict": _verdicts}[kind]
+    return _counted(count(db, project), default)
 
 
 def _judgements(db: Session, project: Project) -> list[Row[str, bool, str, int]]:
@@ -63,6 +63,16 @@ def _answers(db: Session, project: Project) -> list[Row[str, bool, str, int]]:
         .join(Response, Response.id == Demonstration.response_id)
         .with_only_columns(Demonstration.origin, literal(True), Response.may_train, func.count())
         .group_by(Demonstration.origin, Response.may_train)
+    )
+    return list(db.execute(query).all())
+
+
+def _verdicts(db: Session, project: Project) -> list[Row[str, bool, str, int]]:
+    query = (
+        counting_verdicts(project)
+        .join(Response, Response.id == Verdict.response_id)
+        .with_only_columns(Verdict.origin, literal(True), Response.may_train, func.count())
+        .group_by(Verdict.origin, Response.may_train)
     )
     return list(db.execute(query).all())
 

@@ -3,12 +3,10 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
-from uuid import UUID
+from typing import Literal, NamedTuple
 
 from hitl.datasets.selection import Policy
-from hitl.datasets.sides import Message, Side
+from hitl.datasets.sides import Message, Side, are_same
 
 # Of several judgements in one revision about the same two sides, the first of these is that reviewer's vote.
 ORIGIN_ORDER = ("correction", "ranking", "scale")
@@ -27,22 +25,21 @@ LeftOutReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """One piece of evidence: of two answers to the same input, which is better."""
 
-    id: UUID
-    revision_id: UUID
+    id: str
+    revision_id: str
     origin: str
     outcome: str  # a, b, tie, both_bad
     distance: float | None
     a: Side
     b: Side
     blocked: LeftOutReason | None = None  # why it may not be trained on
+    response_ids: tuple[str, ...] = ()  # all that it is about
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """To one input, this answer was preferred over that one."""
 
     chosen: Side
@@ -55,17 +52,15 @@ class Pair:
     duplicates: int  # spellings of the same two sides that were merged into this one
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Two answers that were compared and make no pair (or an answer that makes no demonstration), and why."""
+class LeftOut(NamedTuple):
+    """Two answers that were compared and make no pair (or an answer that makes no other row), and why."""
 
     reason: LeftOutReason
-    evidence_ids: tuple[UUID, ...]
+    evidence_ids: tuple[str, ...]
     is_conflict: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
+class Vote(NamedTuple):
     """What one revision says about two sides, in their order of hash: first, second, tie, both_bad."""
 
     outcome: str
@@ -73,12 +68,15 @@ class Vote:
 
 
 def pairs_of(
-    judgements: Iterable[Judgement], policy: Policy = "majority", min_agreement: float = 0.0
+    judgements: Sequence[Judgement], policy: Policy = "majority", min_agreement: float = 0.0
 ) -> tuple[list[Pair], list[LeftOut]]:
     """Return the pairs that these judgements about one input make, and what was left out.
 
     The result does not depend on the order of the judgements, nor on any database id.
     """
+    if len(judgements) == 1:
+        lone = decide_lone(judgements[0])
+        return ([], [lone]) if isinstance(lone, LeftOut) else ([lone], [])
     by_sides: dict[tuple[str, str], list[Judgement]] = defaultdict(list)
     for judgement in judgements:
         by_sides[_sides_key(judgement)].append(judgement)
@@ -91,6 +89,21 @@ def pairs_of(
         else:
             pairs.extend(outcome)
     return pairs, left_out
+
+
+def decide_lone(judgement: Judgement) -> Pair | LeftOut:
+    """Return what the only judgement about an input makes, by any policy: a shorter way to the same as for several."""
+    if judgement.blocked is not None:
+        return LeftOut(judgement.blocked, (judgement.id,))
+    if are_same(judgement.a, judgement.b):
+        return LeftOut("equal_sides", (judgement.id,))
+    reason = _unfit_sides(judgement)
+    if reason is None and judgement.outcome not in ("a", "b"):
+        reason = "both_bad" if judgement.outcome == "both_bad" else "tie"
+    if reason is not None:
+        return LeftOut(reason, (judgement.id,))
+    chosen, rejected = _chosen_and_rejected(judgement)
+    return Pair(chosen, rejected, judgement.origin, 1.0, judgement.distance, (judgement,), False, 0)
 
 
 def _sides_key(judgement: Judgement) -> tuple[str, str]:
@@ -122,7 +135,11 @@ def _unfit(key: tuple[str, str], judgements: Sequence[Judgement], free: Sequence
         )
     if key[0] == key[1]:
         return "equal_sides"
-    a, b = free[0].a, free[0].b
+    return _unfit_sides(free[0])
+
+
+def _unfit_sides(judgement: Judgement) -> LeftOutReason | None:
+    a, b = judgement.a, judgement.b
     if a.is_empty or b.is_empty:
         return "empty_side"
     if a.message.get("role") != "assistant" or b.message.get("role") != "assistant":
@@ -132,7 +149,7 @@ def _unfit(key: tuple[str, str], judgements: Sequence[Judgement], free: Sequence
 
 def _votes(key: tuple[str, str], judgements: Sequence[Judgement]) -> list[Vote]:
     """Return one vote a revision: who ranked and rated the same two answers still has one voice."""
-    first: dict[UUID, Vote] = {}
+    first: dict[str, Vote] = {}
     for judgement in sorted(judgements, key=lambda judgement: _precedence(key, judgement)):
         first.setdefault(judgement.revision_id, Vote(_oriented(key, judgement), judgement))
     return list(first.values())

@@ -1,37 +1,48 @@
 """How rows and their lineage lie in Parquet, and the hashes that name them.
 
-A row's training content is what a trainer learns from: {"prompt", "chosen", "rejected", "tools"} or {"prompt",
-"completion", "tools"}. Its id is the SHA-256 of that content's canonical JSON (RFC 8785), so a row keeps its id from
-version to version. A version's content hash is the SHA-256 over the sorted hashes, one hexadecimal line each, of every
-row's canonical JSON of training content and split.
+A row's training content is what a trainer learns from: {"prompt", "chosen", "rejected", "tools"}, {"prompt",
+"completion", "tools"} or {"prompt", "completion", "is_good", "tools"}. Its id is the SHA-256 of that content's
+canonical JSON (RFC 8785), so a row keeps its id from version to version. A version's content hash is the SHA-256 over
+the sorted hashes, one hexadecimal line each, of every row's canonical JSON of training content and split.
 
 Messages lie in Parquet as JSON text: Arrow structs would merge the keys of all tool arguments across rows.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hitl.core.canonical import canonical_json
-from hitl.datasets.selection import SPLITS, Split
+from hitl.datasets.selection import SPLITS
 from hitl.datasets.sides import Side
 
 ROWS_PER_GROUP = 2_000
+DIGEST_BYTES = 32
+_HASHED_AT_ONCE = 16_384  # digests
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 
-SIDES_OF_KIND = {"preference": ("chosen", "rejected"), "demonstration": ("completion",)}
+SIDES_OF_KIND = {
+    "preference": ("chosen", "rejected"),
+    "demonstration": ("completion",),
+    "verdict": ("completion",),
+}
 
-LINEAGE_SCHEMA = pa.schema(
-    [
+LEFT_OUT_SCHEMA = pa.schema([("reason", _TEXT), ("response_id", _TEXT), ("evidence_ids", _TEXTS)])
+
+
+def lineage_schema(kind: str) -> pa.Schema:
+    """Return the columns that say where a version's rows are from."""
+    columns = [
         ("row_id", _TEXT),
         ("response_id", _TEXT),  # whose input it is
         ("response_ids", _TEXTS),  # all that were judged for it
-        ("evidence_ids", _TEXTS),  # or, in a dataset of demonstrations, their ids
+        ("evidence_ids", _TEXTS),  # or, in a dataset of demonstrations or verdicts, their ids
         ("revision_ids", _TEXTS),
         ("reviewers", _TEXTS),  # pseudonyms
         ("rubric_version_ids", _TEXTS),
@@ -39,9 +50,7 @@ LINEAGE_SCHEMA = pa.schema(
         ("rule_version_ids", _TEXTS),
         ("inclusion_probability", pa.float64()),  # of the response; none when it was picked by hand
     ]
-)
-
-LEFT_OUT_SCHEMA = pa.schema([("reason", _TEXT), ("response_id", _TEXT), ("evidence_ids", _TEXTS)])
+    return pa.schema([*columns, ("feedback_ids", _TEXTS)] if kind == "verdict" else columns)
 
 
 def row_schema(kind: str) -> pa.Schema:
@@ -52,6 +61,7 @@ def row_schema(kind: str) -> pa.Schema:
             ("split", _TEXT),
             ("prompt", _TEXT),
             *((side, _TEXT) for side in SIDES_OF_KIND[kind]),
+            *([("is_good", pa.bool_())] if kind == "verdict" else []),
             ("tools", _TEXT),  # none: no tools
             ("origin", _TEXT),
             ("agreement", pa.float64()),
@@ -62,41 +72,92 @@ def row_schema(kind: str) -> pa.Schema:
 
 
 def scratch_schema(kind: str) -> pa.Schema:
-    """Return the columns of the first pass: the row without its split, its hash in each split, and its lineage."""
-    hashes = [(f"hash_{split}", pa.binary(32)) for split in SPLITS]
+    """Return the columns of the first pass: the row without its split, its hashes, its ties, and its lineage."""
     row = [field for field in row_schema(kind) if field.name != "split"]
-    return pa.schema([*row, *hashes, *(field for field in LINEAGE_SCHEMA if field.name != "row_id")])
+    lineage = [field for field in lineage_schema(kind) if field.name != "row_id"]
+    return pa.schema(
+        [
+            *row,
+            ("hashes", pa.binary(len(SPLITS) * DIGEST_BYTES)),  # its hash in each split
+            ("lineage_hash", pa.binary(DIGEST_BYTES)),
+            ("ties", pa.list_(pa.binary(16))),
+            *lineage,
+        ]
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """A row's training content and the hashes that follow from it."""
 
-    columns: dict[str, str | None]  # as they lie in Parquet
+    columns: dict[str, Any]  # as they lie in Parquet, texts as UTF-8
     id: str
-    hash_in_split: dict[Split, bytes]
+    hashes: bytes  # of the row in each split, in the order of SPLITS
 
     @classmethod
-    def of(cls, prompt: list[Any], tools: list[Any] | None, sides: dict[str, Side]) -> "Content":
+    def of(
+        cls, prompt: list[Any], tools: list[Any] | None, sides: dict[str, Side], is_good: bool | None = None
+    ) -> "Content":
         """Return the content of a row. Keys keep the order of their capture: templates render tools in it."""
-        asked = {"prompt": prompt, "tools": tools or None}
-        values = {**asked, **{name: side.message for name, side in sides.items()}}
-        columns = {name: None if value is None else orjson.dumps(value).decode() for name, value in values.items()}
-        spelled = {name: canonical_json(value) for name, value in asked.items()}
-        spelled.update((name, side.spelled) for name, side in sides.items())
-        in_split = {split: _digest({**spelled, "split": f'"{split}"'.encode()}) for split in SPLITS}
-        return cls(columns, _digest(spelled).hex(), in_split)
+        columns: dict[str, Any] = {"prompt": orjson.dumps(prompt), "tools": orjson.dumps(tools) if tools else None}
+        spelled = {"prompt": canonical_json(prompt)}
+        for name, side in sides.items():
+            columns[name] = orjson.dumps(side.message)
+            spelled[name] = side.spelled
+        if is_good is not None:
+            columns["is_good"] = is_good
+            spelled["is_good"] = b"true" if is_good else b"false"
+        return cls(columns, *_hashes(spelled, canonical_json(tools) if tools else b"null"))
 
 
-def _digest(spelled: dict[str, bytes]) -> bytes:
-    """Return the SHA-256 of the canonical JSON object whose values are already spelled."""
-    members = b",".join(b'"%s":%s' % (name.encode(), spelled[name]) for name in sorted(spelled))
-    return hashlib.sha256(b"{%s}" % members).digest()
+def _hashes(spelled: dict[str, bytes], tools: bytes) -> tuple[str, bytes]:
+    """Return id and hashes: SHA-256 of canonical JSON objects whose values are already spelled.
+
+    Of all names only "tools" comes after "split", so that what differs between the four objects is at the end.
+    """
+    members = b",".join([b'"%s":%s' % (name.encode(), spelled[name]) for name in sorted(spelled)])
+    common = hashlib.sha256(b"{" + members)
+    ending = b',"tools":%s}' % tools
+    in_splits = []
+    for split in SPLITS:
+        whole = common.copy()
+        whole.update(b',"split":"%s"' % split.encode() + ending)
+        in_splits.append(whole.digest())
+    common.update(ending)
+    return common.hexdigest(), b"".join(in_splits)
 
 
-def hash_of_all(digests: Iterable[bytes]) -> str:
-    """Return the SHA-256 over the sorted hashes, one hexadecimal line each: `sort hashes | sha256sum`."""
+def table_of(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    """Return rows, given as values in the order of the columns, as an Arrow table."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.Table.from_arrays(
+        [_array(field, values) for field, values in zip(schema, columns, strict=True)], schema=schema
+    )
+
+
+def _array(field: pa.Field, values: Sequence[Any]) -> pa.Array:
+    if not pa.types.is_list(field.type):
+        return pa.array(values, field.type)
+    # Whole at a time, for Arrow's own way looks into each list twice.
+    offsets = pa.array(list(accumulate(map(len, values), initial=0)), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(values)), field.type.value_type))
+
+
+def hash_of_all(digests: bytes | bytearray) -> str:
+    """Return the SHA-256 over the sorted hashes, one hexadecimal line each: `sort hashes | sha256sum`.
+
+    digests: of DIGEST_BYTES each, one after the other. Sorted by number, for a million as Python values are large.
+    """
+    count = len(digests) // DIGEST_BYTES
+    given = pa.FixedSizeBinaryArray.from_buffers(pa.binary(DIGEST_BYTES), count, [None, pa.py_buffer(digests)])
+    order = pc.sort_indices(given)
     whole = hashlib.sha256()
-    for digest in sorted(digests):
-        whole.update(digest.hex().encode() + b"\n")
+    for start in range(0, count, _HASHED_AT_ONCE):
+        part = given.take(order.slice(start, _HASHED_AT_ONCE))
+        whole.update(raw_bytes(part).hex("\n", DIGEST_BYTES).encode() + b"\n")
     return whole.hexdigest()
+
+
+def raw_bytes(array: pa.FixedSizeBinaryArray) -> memoryview:
+    """Return the values of a fixed-size array without nulls, one after the other."""
+    width = array.type.byte_width
+    return memoryview(array.buffers()[1])[array.offset * width : (array.offset + len(array)) * width]

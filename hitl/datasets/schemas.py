@@ -101,4 +101,5 @@ class BiographyShape(ApiModel):
     rules: list[dict[str, Any]]
     reviews: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
+    thumbs: list[dict[str, Any]] = Field(description="End users' thumbs that were read; only in a dataset of verdicts")
     versions: list[dict[str, Any]]

@@ -1,15 +1,15 @@
 """The second pass of a freeze: from the scratch file to the files that stay, each row in its split."""
 
-import hashlib
+from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hitl.core.canonical import canonical_json
 from hitl.datasets.attempt import Attempt, parquet
-from hitl.datasets.rows import LINEAGE_SCHEMA, ROWS_PER_GROUP, hash_of_all, row_schema
+from hitl.datasets.rows import DIGEST_BYTES, ROWS_PER_GROUP, hash_of_all, lineage_schema, raw_bytes, row_schema
 from hitl.datasets.selection import SPLITS, Split
 
 
@@ -22,54 +22,66 @@ class FrozenFiles:
     lineage_hash: str
     files: dict[str, int]  # name → rows
     statistics: dict[str, Any]
-    tested: list[str]  # input hashes in the test split
+    tested: set[str]  # input hashes in the test split
+    tested_ties: set[bytes]  # digests of what ties rows to those in the test split
 
 
-def write_files(attempt: Attempt, seed: str, held_out: frozenset[str]) -> FrozenFiles:
-    """Give each row its split, and write rows and lineage. Columns at a time: no row is parsed again.
-
-    held_out: input hashes that were in test in an earlier version, and stay there.
-    """
+def write_files(attempt: Attempt, seed: str) -> FrozenFiles:
+    """Give each row its split, and write rows and lineage. Columns at a time: no row is parsed again."""
     plan = attempt.plan
-    splits = attempt.groups.splits(seed, plan.selection.shares, held_out)
-    counts: dict[str, int] = dict.fromkeys(SPLITS, 0)
-    content: list[bytes] = []
-    lineage: list[bytes] = []
+    splits = attempt.groups.splits(seed, plan.selection.shares)
+    counts: Counter[Split] = Counter(dict.fromkeys(SPLITS, 0))
+    content = bytearray()
+    tested: set[str] = set()
+    tested_ties: set[bytes] = set()
     with (
         attempt.storage.reading(attempt.scratch) as scratch,
         attempt.storage.writing(attempt.name("rows.parquet")) as rows_file,
         attempt.storage.writing(attempt.name("lineage.parquet")) as lineage_file,
         parquet(rows_file, row_schema(plan.kind)) as rows,
-        parquet(lineage_file, LINEAGE_SCHEMA) as origins,
+        parquet(lineage_file, lineage_schema(plan.kind)) as origins,
     ):
         for batch in pq.ParquetFile(scratch).iter_batches(ROWS_PER_GROUP):
-            split_of_row: list[Split] = [splits[input_hash] for input_hash in batch.column("input_hash").to_pylist()]
-            for split in split_of_row:
-                counts[split] += 1
+            inputs = batch.column("input_hash").to_pylist()
+            split_of_row = [splits.of(input_hash) for input_hash in inputs]
+            counts.update(split_of_row)
             table = pa.Table.from_batches([batch])
             rows.write_table(table.append_column("split", pa.array(split_of_row)).select(rows.schema.names))
-            origin = table.rename_columns({"id": "row_id"}).select(LINEAGE_SCHEMA.names)
-            origins.write_table(origin)
-            hashes = {split: table.column(f"hash_{split}").to_pylist() for split in SPLITS}
-            content.extend(hashes[split][index] for index, split in enumerate(split_of_row))
-            lineage.extend(_digest_of(row) for row in origin.to_pylist())
+            origins.write_table(table.rename_columns({"id": "row_id"}).select(origins.schema.names))
+            content += _hashes(batch, split_of_row)
+            is_tested = [split == "test" for split in split_of_row]
+            tested.update(compress(inputs, is_tested))
+            tested_ties.update(*batch.column("ties").filter(pa.array(is_tested)).to_pylist())
+        lineage = _lineage_hashes(scratch)
     attempt.storage.files.delete_file(attempt.scratch)
     statistics = {
         **attempt.figures.as_json(),
-        "rows_per_split": counts,
+        "rows_per_split": dict(counts),
         "groups": attempt.groups.count,
-        "large_groups": [asdict(group) for group in attempt.groups.large_groups(splits)],
+        "large_groups": [asdict(group) for group in splits.large_groups],
     }
     left_out = attempt.figures.left_out.total()
     return FrozenFiles(
         attempt.folder,
         hash_of_all(content),
         hash_of_all(lineage),
-        {"rows.parquet": len(content), "lineage.parquet": len(lineage), "left_out.parquet": left_out},
+        {"rows.parquet": counts.total(), "lineage.parquet": counts.total(), "left_out.parquet": left_out},
         statistics,
-        [input_hash for input_hash, split in splits.items() if split == "test"],
+        tested,
+        tested_ties,
     )
 
 
-def _digest_of(row: dict[str, Any]) -> bytes:
-    return hashlib.sha256(canonical_json(row)).digest()
+def _hashes(batch: pa.RecordBatch, split_of_row: list[Split]) -> bytes:
+    """Return the hash of each row in the split that it got, one after the other."""
+    hashes, width = raw_bytes(batch.column("hashes")), len(SPLITS) * DIGEST_BYTES
+    places = [index * width + SPLITS.index(split) * DIGEST_BYTES for index, split in enumerate(split_of_row)]
+    return b"".join([hashes[place : place + DIGEST_BYTES] for place in places])
+
+
+def _lineage_hashes(scratch: Any) -> bytearray:
+    """Return the lineage hash of each row, one after the other."""
+    found = bytearray()
+    for batch in pq.ParquetFile(scratch).iter_batches(columns=["lineage_hash"]):
+        found += raw_bytes(batch.column(0))
+    return found

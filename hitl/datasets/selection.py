@@ -6,14 +6,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hitl.capture.rows import Time
 from hitl.datasets.errors import SelectionInvalid
-from hitl.preferences.models import DEMONSTRATION_ORIGINS, EVIDENCE_ORIGINS
+from hitl.preferences.models import DEMONSTRATION_ORIGINS, EVIDENCE_ORIGINS, VERDICT_ORIGINS
 
-Kind = Literal["preference", "demonstration"]
+Kind = Literal["preference", "demonstration", "verdict"]
 Policy = Literal["majority", "unanimous", "each"]
 Split = Literal["train", "validation", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-ORIGINS_OF_KIND: dict[str, tuple[str, ...]] = {"preference": EVIDENCE_ORIGINS, "demonstration": DEMONSTRATION_ORIGINS}
+ORIGINS_OF_KIND: dict[str, tuple[str, ...]] = {
+    "preference": EVIDENCE_ORIGINS,
+    "demonstration": DEMONSTRATION_ORIGINS,
+    "verdict": VERDICT_ORIGINS,
+}
 
 Share = Annotated[float, Field(ge=0, le=1)]
 WITHOUT_NUL = r"^[^\x00]*$"  # PostgreSQL can neither store nor compare a text that holds it
@@ -41,12 +45,12 @@ class Selection(BaseModel):
     """Which judgements become rows.
 
     majority: a row needs more than half of the judgements about its two sides, ties and "both bad" included.
-    unanimous: it needs all of them. each: every order that anyone chose makes a row.
+    unanimous: it needs all of them. each: every order (or verdict) that anyone chose makes a row.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    origins: Words | None = Field(None, description="correction, ranking, scale, approval; none: all")
+    origins: Words | None = Field(None, description="of the judgements, such as correction or reviewer; none: all")
     criteria: Words | None = Field(None, description="only evidence under these criteria of the rubric; none: all")
     models: Words | None = Field(None, description="only responses of these models; none: all")
     since: Time | None = Field(None, description="only responses made at this time or later")

@@ -1,12 +1,22 @@
-"""Which split a row is in: pure. Rows that share a conversation, an end user or an input stay together."""
+"""Which split a row is in: pure. Rows that share a conversation, an end user or an input stay together.
+
+Rows come in the order of their inputs' hashes, so an input is a number, and a group's smallest input has its smallest
+number. All that is kept of a row are a few bytes: a million rows fit in little memory.
+"""
 
 import hashlib
+from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from hitl.datasets.selection import Shares, Split
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hitl.datasets.selection import SPLITS, Shares, Split
 
 LARGE_GROUP_SHARE = 0.2
+_TIE_BYTES = 16
+_WALKED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,71 +29,95 @@ class LargeGroup:
     smallest_input_hash: str
 
 
+def tie_digest(name: str) -> bytes:
+    """Return 128 bits of a hash that stand for a tie's name, such as "conversation:…"."""
+    return hashlib.blake2b(name.encode(), digest_size=_TIE_BYTES).digest()
+
+
 class Groups:
-    """The connected components of rows, built up row by row (union-find with path halving, by smallest root)."""
+    """The connected components of rows, gathered row by row (union-find with path halving, by smallest root)."""
 
-    def __init__(self) -> None:
-        self._number_of: dict[str, int] = {}
-        self._parent: list[int] = []
-        self._rows_of_input: dict[str, int] = {}
+    def __init__(self, held_out: Collection[str] = (), held_out_ties: Collection[bytes] = ()) -> None:
+        """Start with no row.
 
-    def add_row(self, input_hash: str, ties: Iterable[str]) -> None:
-        """Note a row: its input, and the names of what else ties it to other rows (conversations, end users)."""
-        root = self._root(self._number(f"input:{input_hash}"))
+        held_out, held_out_ties: inputs, and digests of ties, of which rows were once in test; their groups go there.
+        """
+        self._held_out = held_out
+        self._held_out_ties = held_out_ties
+        self._last_input = ""
+        self._rows_of_input = array("I")
+        self._is_held_out = bytearray()
+        self._ties = bytearray()  # _TIE_BYTES each
+        self._input_of_tie = array("I")
+        self._parent = array("I")
+        self._are_joined = True
+
+    def add_row(self, input_hash: str, ties: Iterable[bytes]) -> None:
+        """Note a row: its input, and digests of what else ties it to other rows. Inputs come in their order."""
+        if input_hash != self._last_input:
+            if input_hash < self._last_input:
+                raise ValueError("rows must come in the order of their inputs")
+            self._last_input = input_hash
+            self._parent.append(len(self._parent))
+            self._rows_of_input.append(0)
+            self._is_held_out.append(input_hash in self._held_out)
+        number = len(self._parent) - 1
+        self._rows_of_input[number] += 1
         for tie in ties:
-            root = self._join(root, self._root(self._number(tie)))
-        self._rows_of_input[input_hash] = self._rows_of_input.get(input_hash, 0) + 1
+            self._ties += tie
+            self._input_of_tie.append(number)
+            if tie in self._held_out_ties:
+                self._is_held_out[number] = True
+        self._are_joined = False
 
-    def splits(self, seed: str, shares: Shares, held_out: Collection[str] = frozenset()) -> dict[str, Split]:
-        """Return the split of each input.
+    def splits(self, seed: str, shares: Shares) -> "Splits":
+        """Return what says the split of each input.
 
         seed: moves groups between splits as a whole; the same seed and group give the same split everywhere.
-        held_out: inputs that were once in test; their groups go to test whole.
         """
-        smallest = self._smallest_inputs()
-        tested = {self._group_of(input_hash) for input_hash in self._rows_of_input if input_hash in held_out}
-        split_of_group: dict[int, Split] = {
-            group: "test" if group in tested else split_of(seed, input_hash, shares)
-            for group, input_hash in smallest.items()
-        }
-        return {input_hash: split_of_group[self._group_of(input_hash)] for input_hash in self._rows_of_input}
-
-    def large_groups(self, splits: dict[str, Split]) -> list[LargeGroup]:
-        """Return the groups of several rows with more than a fifth of all, largest first."""
-        rows: dict[int, int] = {}
-        for input_hash, count in self._rows_of_input.items():
-            group = self._group_of(input_hash)
-            rows[group] = rows.get(group, 0) + count
-        total = sum(rows.values())
-        smallest = self._smallest_inputs()
-        large = [
-            LargeGroup(splits[smallest[group]], count, count / total, smallest[group])
-            for group, count in rows.items()
-            if count > 1 and count / total > LARGE_GROUP_SHARE  # one row alone is a small dataset, not a large group
-        ]
-        return sorted(large, key=lambda group: (-group.rows, group.smallest_input_hash))
+        self._join_all()
+        tested = bytearray(len(self._parent))
+        for number, is_held_out in enumerate(self._is_held_out):
+            if is_held_out:
+                tested[self._root(number)] = True
+        roots = array("I", (self._root(number) for number in range(len(self._parent))))
+        return Splits(roots, tested, self._large(), seed, shares)
 
     @property
     def count(self) -> int:
         """How many groups there are."""
-        return len(self._smallest_inputs())
+        self._join_all()
+        return sum(number == parent for number, parent in enumerate(self._parent))
 
-    def _smallest_inputs(self) -> dict[int, str]:
-        smallest: dict[int, str] = {}
-        for input_hash in self._rows_of_input:
-            group = self._group_of(input_hash)
-            if group not in smallest or input_hash < smallest[group]:
-                smallest[group] = input_hash
-        return smallest
+    def _large(self) -> dict[int, tuple[int, float]]:
+        """Return rows and share of the groups of several rows with more than a fifth of all, by their root."""
+        rows = array("I", bytes(4 * len(self._parent)))
+        for number, count in enumerate(self._rows_of_input):
+            rows[self._root(number)] += count
+        total = sum(self._rows_of_input)
+        return {
+            root: (count, count / total)
+            for root, count in enumerate(rows)
+            if count > 1 and count / total > LARGE_GROUP_SHARE  # one row alone is a small dataset, not a large group
+        }
 
-    def _group_of(self, input_hash: str) -> int:
-        return self._root(self._number_of[f"input:{input_hash}"])
-
-    def _number(self, name: str) -> int:
-        number = self._number_of.setdefault(name, len(self._parent))
-        if number == len(self._parent):
-            self._parent.append(number)
-        return number
+    def _join_all(self) -> None:
+        """Join the inputs of each tie: sorted, equal ties lie side by side."""
+        if self._are_joined or not self._ties:
+            return
+        count = len(self._input_of_tie)
+        ties = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_TIE_BYTES), count, [None, pa.py_buffer(self._ties)])
+        order = pc.sort_indices(ties)
+        before: bytes | None = None
+        first = 0
+        for start in range(0, count, _WALKED_AT_ONCE):
+            part = order.slice(start, _WALKED_AT_ONCE)
+            for tie, place in zip(ties.take(part).to_pylist(), part.to_pylist(), strict=True):
+                if tie == before:
+                    self._join(first, self._input_of_tie[place])
+                else:
+                    before, first = tie, self._input_of_tie[place]
+        self._are_joined = True
 
     def _root(self, number: int) -> int:
         parent = self._parent
@@ -92,10 +126,45 @@ class Groups:
             number = parent[number]
         return number
 
-    def _join(self, one: int, other: int) -> int:
-        root, child = min(one, other), max(one, other)
-        self._parent[child] = root
-        return root
+    def _join(self, one: int, other: int) -> None:
+        one, other = self._root(one), self._root(other)
+        self._parent[max(one, other)] = min(one, other)
+
+
+class Splits:
+    """The split of each input, asked for in the same order in which the rows came."""
+
+    def __init__(
+        self, roots: "array[int]", tested: bytearray, large: dict[int, tuple[int, float]], seed: str, shares: Shares
+    ) -> None:
+        self._roots, self._tested, self._large = roots, tested, large
+        self._seed, self._shares = seed, shares
+        self._number = -1
+        self._last_input = ""
+        self._split_of_root = bytearray(len(roots))  # its place in SPLITS
+        self._split: Split = "train"
+        self.large_groups: list[LargeGroup] = []  # complete once all inputs were asked for
+
+    def of(self, input_hash: str) -> Split:
+        """Return the split of an input."""
+        if input_hash == self._last_input:
+            return self._split
+        self._last_input = input_hash
+        self._number += 1
+        root = self._roots[self._number]
+        if root == self._number:  # the smallest input of its group
+            self._split = "test" if self._tested[root] else split_of(self._seed, input_hash, self._shares)
+            if root in self._large:
+                self._note_large(root, input_hash)
+            self._split_of_root[root] = SPLITS.index(self._split)
+        else:
+            self._split = SPLITS[self._split_of_root[root]]
+        return self._split
+
+    def _note_large(self, root: int, input_hash: str) -> None:
+        rows, share = self._large[root]
+        self.large_groups.append(LargeGroup(self._split, rows, share, input_hash))
+        self.large_groups.sort(key=lambda group: (-group.rows, group.smallest_input_hash))
 
 
 def split_of(seed: str, smallest_input_hash: str, shares: Shares) -> Split:

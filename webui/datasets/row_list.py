@@ -46,6 +46,7 @@ class ListedRow:
     sides: list[str]
     origin: str
     split: str
+    is_good: bool | None  # none: no row of verdicts
 
 
 @dataclass(frozen=True)
@@ -89,4 +90,4 @@ def side_text(message: dict[str, Any]) -> str:
 
 def _listed(version: DatasetVersion, row: dict[str, Any]) -> ListedRow:
     sides = [side_text(message) for message in sides_of(version, row).values()]
-    return ListedRow(row["id"], sides, row["origin"], row["split"])
+    return ListedRow(row["id"], sides, row["origin"], row["split"], row.get("is_good"))

@@ -20,7 +20,7 @@ from hitl.datasets.biography import biography
 from hitl.datasets.export import formats_for, rehearse_export
 from hitl.datasets.freeze import start_freeze
 from hitl.datasets.material import material_of
-from hitl.datasets.models import Dataset, DatasetVersion
+from hitl.datasets.models import DATASET_KINDS, Dataset, DatasetVersion
 from hitl.datasets.selection import ORIGINS_OF_KIND, SPLITS
 from hitl.datasets.storage import storage_of
 from hitl.datasets.versions import datasets_of, ensure_frozen, is_dataset_name, version_named, versions_of
@@ -186,11 +186,12 @@ def _freeze_page(form: FreezeForm, dataset: Dataset | None) -> str:
         material=_material(),
         origins_of_kind=ORIGINS_OF_KIND,
         may_train_default=settings_of(g.project).may_train_default,
+        takes_thumbs=settings_of(g.project).end_user_thumbs,
     )
 
 
 def _material() -> dict[str, Any]:
-    return {kind: material_of(g.db, g.project, kind) for kind in ("preference", "demonstration")}
+    return {kind: material_of(g.db, g.project, kind) for kind in DATASET_KINDS}
 
 
 def _dataset_named(name: str) -> Dataset | None:

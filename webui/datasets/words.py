@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-KINDS = {"preference": "preference pairs", "demonstration": "demonstrations"}
-ROWS = {"preference": "Pairs", "demonstration": "Demonstrations"}
+KINDS = {"preference": "preference pairs", "demonstration": "demonstrations", "verdict": "verdicts"}
+ROWS = {"preference": "Pairs", "demonstration": "Demonstrations", "verdict": "Verdicts"}
 SIDES = {"chosen": "Chosen", "rejected": "Rejected", "completion": "Answer"}
 
 ORIGINS = {
@@ -12,12 +12,16 @@ ORIGINS = {
     "ranking": "Ranking",
     "scale": "Rating on one scale",
     "approval": "Approved as it was",
+    "reviewer": "Reviewer",
+    "end_user": "End user's thumb",
 }
 ORIGINS_IN_PLURAL = {
     "correction": "Corrections",
     "ranking": "Rankings",
     "scale": "Ratings on one scale",
     "approval": "Answers approved as they were",
+    "reviewer": "Reviewers' verdicts",
+    "end_user": "End users' thumbs",
 }
 
 POLICIES = {
@@ -44,7 +48,10 @@ JUDGED = {
     "approval": "approved it as it was",
     "ranking": "ranked the two answers",
     "scale": "rated the two answers",
+    "reviewer": "judged it",
 }
+
+VERDICTS = {True: "Good", False: "Bad"}
 
 
 @dataclass(frozen=True)

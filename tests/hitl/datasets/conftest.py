@@ -7,9 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
+from hitl.accounts.projects import change_settings
+from hitl.capture.feedback import give_feedback
+from hitl.capture.models import Feedback
 from hitl.core import jobs, schema
 from hitl.core.database import Database
 from hitl.core.ids import new_id
@@ -19,6 +23,7 @@ from hitl.datasets.jobs import freeze_version  # noqa: F401  registers the job
 from hitl.datasets.models import DatasetVersion
 from hitl.datasets.selection import Selection
 from hitl.preferences import models as preferences
+from hitl.preferences.end_users import take_thumbs_as_verdicts
 from hitl.queue import models as queue
 from hitl.review import models as review
 from tests.hitl import factories
@@ -99,6 +104,41 @@ class Desk:
             )
 
         return self._review(better, by, derive)
+
+    def judges(self, response: Any, is_good: bool, by: str = "kim") -> UUID:
+        """A reviewer finds a response good or bad in itself; returns the revision."""
+
+        def derive(db: Session, revision: review.Revision) -> None:
+            db.add(
+                preferences.Verdict(
+                    project_id=self.project.id,
+                    response_id=response.id,
+                    input_hash=response.input_hash,
+                    is_good=is_good,
+                    origin="reviewer",
+                    revision_id=revision.id,
+                    criterion="helpful",
+                )
+            )
+
+        return self._review(response, by, derive)
+
+    def thumbs(self, response: Any, value: bool | None) -> None:
+        """The end user gives a thumb to a response, changes it, or (None) takes it away; the worker learns from it."""
+
+        def give(db: Session) -> None:
+            project = db.get_one(Project, self.project.id)
+            if value is None:
+                db.execute(update(Feedback).where(Feedback.response_id == response.id).values(value=None))
+            else:
+                give_feedback(db, project, [{"response": str(response.id), "kind": "thumbs", "value": value}])
+            take_thumbs_as_verdicts(db, project, [response.id])
+
+        self.write(give)
+
+    def takes_thumbs(self) -> None:
+        """From now on end users' thumbs count as verdicts."""
+        self.write(lambda db: change_settings(db, db.get_one(Project, self.project.id), {"end_user_thumbs": True}))
 
     def forgets(self, revision_id: UUID) -> None:
         """The review is reopened: what it taught does not count any more."""

@@ -195,6 +195,24 @@ class TestVersions:
                 select(func.count()).select_from(HeldOutInput).filter_by(dataset_id=first.dataset_id)
             ) == len(tested)
 
+    def test_a_new_row_of_a_conversation_that_was_in_test_goes_to_test(self, desk):
+        def conversation(db):
+            made = Conversation(project_id=desk.project.id, client_id="talk")
+            db.add(made)
+            db.flush()
+            return made.id
+
+        talk = desk.write(conversation)
+        gone = desk.corrects(desk.response("A room?", "wrong", conversation_id=talk), "right")
+        desk.freeze(shares={"train": 0, "validation": 0, "test": 1}, **ANYTHING)
+        desk.forgets(gone)  # so that the input that was held out is not in the next version
+        desk.corrects(desk.response("And a taxi?", "wrong", conversation_id=talk), "right")
+        desk.corrects(desk.response("Somebody else?", "wrong"), "right")
+
+        second = desk.freeze(shares={"train": 1, "validation": 0, "test": 0}, **ANYTHING)
+
+        assert second.statistics["rows_per_split"] == {"train": 1, "validation": 0, "test": 1}
+
     def test_one_end_user_is_in_one_split(self, desk):
         for n in range(20):
             desk.corrects(desk.response(f"{n}?", "wrong", end_user="guest"), "right")

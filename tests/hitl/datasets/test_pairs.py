@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hitl.datasets.pairs import Judgement, LeftOut, Pair, pairs_of, roles_in_order
+from hitl.datasets.pairs import Judgement, LeftOut, Pair, _decide, _sides_key, pairs_of, roles_in_order
 from hitl.datasets.sides import Side
 
 
@@ -205,3 +205,34 @@ def test_an_answer_can_follow(prompt):
 @pytest.mark.parametrize("prompt", [[], [USER, ANSWER], [USER, RESULT], [USER, CALL, USER, RESULT]])
 def test_an_answer_cannot_follow(prompt):
     assert not roles_in_order(prompt)
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+SIDES = st.sampled_from(
+    [
+        said(text, **more)
+        for text in ("Yes.", " Yes. ", "Yes", "Ja\u0308", "J\u00e4", "", " ", None, "Y" * 300)
+        for more in (
+            {},
+            {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        )
+    ]
+    + [Side.of({"role": "user", "content": "Yes"}), Side.of({"role": "assistant", "content": None, "refusal": "No."})]
+)
+
+
+@given(
+    SIDES,
+    SIDES,
+    st.sampled_from(["a", "b", "tie", "both_bad"]),
+    st.sampled_from([None, 1.0]),
+    st.sampled_from([None, "may_not_train"]),
+    st.sampled_from(["majority", "unanimous", "each"]),
+)
+def test_the_short_way_for_a_lone_judgement_says_the_same(a, b, outcome, distance, blocked, policy):
+    judgement = judged(outcome, a, b, distance=distance, blocked=blocked)
+
+    pairs, left_out = pairs_of([judgement], policy)
+
+    expected = _decide(_sides_key(judgement), [judgement], policy, 0.0)
+    assert (pairs or left_out[0]) == expected

@@ -20,7 +20,10 @@ class TestTheList:
         page = words(ada.get(desk.url))
 
         assert "No dataset yet" in page
-        assert "each correction that a reviewer submits, and each answer they approve, will become a row" in page
+        assert (
+            "each correction that a reviewer submits, and each answer they approve or find bad, will become a row"
+            in page
+        )
 
     def test_it_says_how_much_is_there_to_freeze_and_offers_it(self, desk, ada):
         desk.corrected()
@@ -28,7 +31,10 @@ class TestTheList:
 
         page = words(ada.get(desk.url))
 
-        assert "1 judgement of which answer is better, and 2 corrected or approved answers" in page
+        assert (
+            "1 judgement of which answer is better, 2 corrected or approved answers, and 0 verdicts on single answers"
+            in page
+        )
         assert "Freeze the first version" in page
 
     def test_it_lists_versions_with_rows_splits_and_who_froze_them(self, desk, ada):

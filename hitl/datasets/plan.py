@@ -1,0 +1,34 @@
+"""What a version takes, fixed when its freeze started."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from hitl.datasets.models import DatasetVersion
+from hitl.datasets.pairs import LeftOutReason
+from hitl.datasets.selection import Kind, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a version takes, fixed when its freeze started."""
+
+    version_id: UUID
+    project_id: UUID
+    kind: Kind
+    selection: Selection
+    may_train_default: str
+
+    @classmethod
+    def of(cls, version: DatasetVersion) -> "Plan":
+        """Return the plan of a version."""
+        dataset = version.dataset
+        selection = Selection.model_validate(version.selection)
+        return cls(version.id, dataset.project_id, dataset.kind, selection, version.may_train_default)
+
+    def why_blocked(self, may_train: Iterable[str]) -> LeftOutReason | None:
+        """Return why rows made of responses with these `may_train` may not be trained on, if so."""
+        allowed = {self.may_train_default if value == "unknown" else value for value in may_train}
+        if "no" in allowed:
+            return "may_not_train"
+        return "may_train_unknown" if "unknown" in allowed and not self.selection.include_unknown else None
