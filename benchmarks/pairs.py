@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
-from sqlalchemy import Table, make_url
+from sqlalchemy import Table
 
 from hitl.accounts.models import Membership, Project, User
 from hitl.capture.models import Response
@@ -114,12 +114,10 @@ def fill_with_pairs(database: Database, count: int) -> Project:
 
 def texts() -> Iterator[tuple[list[dict[str, Any]], str, str]]:
     """Yield prompts with a rejected and a chosen answer, the same in each run."""
-    chosen_by = random.Random(5)  # noqa: S311  it decides nothing but the words
+    chosen_by = random.Random(5)
     letters = "abcdefghijklmnoprstuvwyéü"
     words = ["".join(chosen_by.choices(letters, k=chosen_by.randint(2, 10))) for _ in range(4000)]
-    body = " ".join(
-        chosen_by.choice(words) + (',\n"x"' if chosen_by.random() < 0.01 else "") for _ in range(PASSAGE)
-    )
+    body = " ".join(chosen_by.choice(words) + (',\n"x"' if chosen_by.random() < 0.01 else "") for _ in range(PASSAGE))
     last = len(body) - 700
     while True:
         places = [chosen_by.randrange(last) for _ in range(5)]
@@ -198,7 +196,7 @@ class Bulk:
         filled = {**_defaults(model), **values}
         columns, expressions = ", ".join(filled), ", ".join(filled.values())
         table = model.__tablename__
-        self.execute(f"INSERT INTO {table} ({columns}) SELECT {expressions} FROM {self.numbers % count}")  # noqa: S608
+        self.execute(f"INSERT INTO {table} ({columns}) SELECT {expressions} FROM {self.numbers % count}")
 
 
 class PostgresqlBulk(Bulk):
@@ -270,7 +268,7 @@ class SqliteBulk(Bulk):
         rows = iter(rows)
         first = {**_plain_defaults(model), **next(rows)}
         names = _names(model, first)
-        insert = f"INSERT INTO {model.__tablename__} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
+        insert = f"INSERT INTO {model.__tablename__} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
         while first:
             batch = [{**first, **row} for row in islice(rows, LOADED_AT_ONCE)]
             self.connection.executemany(insert, (_hex_ids(row) for row in [first, *batch]))
@@ -296,7 +294,7 @@ def _plain_defaults(model: type[Base]) -> dict[str, Any]:
     assert isinstance(table, Table)
     found: dict[str, Any] = {}
     for column in table.columns:
-        if column.default is not None and not column.nullable and not column.primary_key:
+        if column.default is not None and column.server_default is None and not (column.nullable or column.primary_key):
             default: Any = column.default
             found[column.key] = default.arg if default.is_scalar else default.arg(None) if default.is_callable else None
     return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str | dict | list)}
@@ -309,8 +307,3 @@ def _defaults(model: type[Base]) -> dict[str, str]:
 
 def _names(model: type[Base], row: dict[str, Any]) -> list[str]:
     return [f'"{name}"' for name in row]
-
-
-def url_for_drivers(database: Database) -> str:
-    """Return the address of a database as ADBC takes it."""
-    return make_url(database.url).set(drivername="postgresql").render_as_string(False)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import orjson
 
 from exporters.card import dataset_card
-from exporters.errors import NothingToExport, RowRefused, WrongKind
+from exporters.errors import ExportFailed, NothingToExport, RowRefused, WrongKind
 from exporters.files import HashedFile, JsonLines, RowFile
 from exporters.folder import new_folder, reporting
 from exporters.plain import ensure_plain
@@ -169,8 +169,10 @@ class _Export(Generic[E]):
         except RowRefused as why:
             self.exported.refuse(example, why)
             return
-        with reporting(self.out / self.exporter.file_name(example.split)):
+        try:  # not `reporting`, which costs as much as the row
             self.file(example.split).add(row)
+        except OSError as error:
+            raise ExportFailed(self.out / self.exporter.file_name(example.split), error) from error
 
     def try_out(self, example: E) -> None:
         self.ensure_kind(example)
@@ -182,6 +184,8 @@ class _Export(Generic[E]):
             self.exported.counts[example.split] = self.exported.counts.get(example.split, 0) + 1
 
     def ensure_kind(self, example: E) -> None:
+        if example.kind == self.exported.kind:
+            return
         wanted = {self.exported.kind} if self.exported.kind else self.exporter.kind
         if example.kind not in wanted:
             raise WrongKind(self.exporter.name, example.kind, wanted)

@@ -107,8 +107,24 @@ class OneFile(RowFile):
 class JsonLines(OneFile):
     """One JSON object a line, UTF-8, keys in the order the exporter gave them. https://jsonlines.org"""
 
+    BUFFERED = 2**18  # bytes that wait until they are worth a write
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.waiting = bytearray()
+
     def put(self, row: Row) -> None:
-        self.file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        self.waiting += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        if len(self.waiting) > self.BUFFERED:
+            self.write_waiting()
+
+    def write_waiting(self) -> None:
+        self.file.write(self.waiting)
+        self.waiting = bytearray()
+
+    def close(self) -> None:
+        self.write_waiting()
+        super().close()
 
 
 class ParquetRows(OneFile):

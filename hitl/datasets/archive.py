@@ -2,6 +2,7 @@
 
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -23,15 +24,18 @@ class Archive:
     exported: Exported
 
 
-def open_archive(storage: Storage, version: DatasetVersion, format: str) -> Archive:
+def open_archive(
+    storage: Storage, version: DatasetVersion, format: str, report: Callable[[float], None] | None = None
+) -> Archive:
     """Export a version into a .zip with one folder. Whoever takes it closes it, however far they come with reading.
 
+    report: told now and then which share of the rows is written.
     Raises ExportRefused, StorageTrouble, VersionNotFrozen.
     """
     stem = f"{version.dataset.name}-{version.number}-{format}"
     with tempfile.TemporaryDirectory(prefix="hitl-export-", ignore_cleanup_errors=True) as work:
         folder = Path(work) / stem
-        exported = export_version(storage, version, format, folder)
+        exported = export_version(storage, version, format, folder, report=report)
         archive = _zipped(folder)
         return Archive(archive.name, archive.open("rb"), archive.stat().st_size, exported)
 

@@ -1,10 +1,11 @@
-"""Later work: freezing, and noticing freezes that were given up."""
+"""Later work: freezing, exporting, and noticing what was given up."""
 
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from hitl.core import jobs
+from hitl.datasets.exporting import EXPORT_JOB, fail_abandoned_exports, write_export
 from hitl.datasets.freeze import FREEZE_JOB, fail_abandoned, freeze
 
 
@@ -14,7 +15,14 @@ def freeze_version(run: jobs.Run, version_id: str) -> None:
     freeze(run, UUID(version_id))
 
 
+@jobs.long(EXPORT_JOB)
+def export_version(run: jobs.Run, export_id: str) -> None:
+    """Write an export that somebody asked for."""
+    write_export(run, UUID(export_id))
+
+
 @jobs.periodic("datasets.fail_abandoned", every_seconds=60)
 def fail_abandoned_freezes(db: Session) -> None:
-    """Say of versions whose job was given up that they failed."""
+    """Say of versions and exports whose job was given up that they failed."""
     fail_abandoned(db)
+    fail_abandoned_exports(db)

@@ -58,12 +58,15 @@ class Storage:
     @contextmanager
     def reading(self, name: str) -> Iterator[Any]:
         """Read a file. Raises StorageTrouble when it is not there or cannot be read."""
+        with self.open(name) as file:
+            yield file
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading; whoever takes it closes it. Raises StorageTrouble when it is not there."""
         try:
-            file = self.files.open_input_file(name)
+            return self.files.open_input_file(name)
         except OSError as error:
             raise StorageTrouble(f"{name} cannot be read from {self.url}: {error}") from error
-        with file:
-            yield file
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there."""

@@ -20,7 +20,7 @@ from hitl.datasets.storage import Storage
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _NAME_AND_NUMBER = re.compile(r"([^@]+)(?:@([1-9][0-9]{0,8}))?")
 MAX_NUMBER = 2**31 - 1  # what an integer column holds
-_JSON_COLUMNS = ("prompt", "chosen", "rejected", "completion", "tools")
+JSON_COLUMNS = ("prompt", "chosen", "rejected", "completion", "tools")
 
 
 @dataclass(frozen=True)
@@ -149,5 +149,5 @@ def _rows_from(storage: Storage, version: DatasetVersion, position: int) -> Iter
 
 
 def _parsed(row: dict[str, Any]) -> dict[str, Any]:
-    parsed = {name: orjson.loads(row[name]) for name in _JSON_COLUMNS if row.get(name) is not None}
+    parsed = {name: orjson.loads(row[name]) for name in JSON_COLUMNS if row.get(name) is not None}
     return {**row, **parsed}

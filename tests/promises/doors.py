@@ -130,6 +130,7 @@ class World:
             )
         version = desk.freeze("desk")
         assert version.state == "frozen", version.error
+        desk.exports(version, "jsonl")
         factories.bind(self.db)
         rows = self.program(*SCOPES).get(f"/api/v1/projects/home/datasets/desk/versions/{version.number}/rows")
         return {"name": "desk", "number": version.number, "row_id": rows.json["rows"][0]["id"]}

@@ -15,9 +15,9 @@ from hitl.accounts.permissions import Permission
 from hitl.accounts.projects import settings_of
 from hitl.core.errors import AppError, NotFound
 from hitl.core.jobs import Job
-from hitl.datasets.archive import open_archive
 from hitl.datasets.biography import biography
 from hitl.datasets.export import formats_for, rehearse_export
+from hitl.datasets.exporting import ask_for_export, export_of
 from hitl.datasets.freeze import start_freeze
 from hitl.datasets.material import material_of
 from hitl.datasets.models import DATASET_KINDS, Dataset, DatasetVersion
@@ -158,21 +158,44 @@ def export(slug: str, name: str, number: int, format: str) -> str:
         formats=formats_for(version.dataset.kind),
         rehearsal=rehearsal,
         tried=tried,
+        **_made(version, format),
     )
+
+
+@bp.post(f"{ONE}/exports/<format>")
+@allow(Permission.DATA)
+def make_export(slug: str, name: str, number: int, format: str) -> WsgiResponse:
+    """Ask for the file in this format."""
+    version = _exportable(name, number, format)
+    ask_for_export(g.db, version, format, g.user)
+    return redirect(url_for(".export", slug=slug, name=name, number=number, format=format), 303)
+
+
+@bp.get(f"{ONE}/exports/<format>/progress")
+@allow(Permission.DATA)
+def export_progress(slug: str, name: str, number: int, format: str) -> Response | str:
+    """Say how far an export is, as a fragment; once it has ended, let the page be loaded anew."""
+    version = _exportable(name, number, format)
+    made = _made(version, format)
+    if made["export"] is None or made["export"].state != "writing":
+        return Response(status=204, headers={"HX-Refresh": "true"})
+    return render_template("datasets/_export.html", version=version, format=format, **made)
 
 
 @bp.get(f"{ONE}/exports/<format>/archive")
 @allow(Permission.DATA)
 def download(slug: str, name: str, number: int, format: str) -> Response:
-    """Send a version in this format as a .zip."""
-    version = _exportable(name, number, format)
-    storage = storage_of(g.db)
+    """Send the file in this format, once it is made."""
+    export = export_of(g.db, _exportable(name, number, format), format)
+    if export is None or export.location is None:
+        raise NotFound
+    file = storage_of(g.db).open(export.location)
     g.db.commit()  # nothing was written; the long part must not hold the database's snapshot
-    archive = open_archive(storage, version, format)
+    stem = f"{name}-{number}-{format}"
     response = send_file(
-        archive.file, mimetype="application/zip", as_attachment=True, download_name=archive.name, conditional=False
+        file, mimetype="application/zip", as_attachment=True, download_name=f"{stem}.zip", conditional=False
     )
-    response.content_length = archive.bytes
+    response.content_length = export.bytes
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -207,6 +230,12 @@ def _exportable(name: str, number: int, format: str) -> DatasetVersion:
     if format not in formats_for(version.dataset.kind):
         raise NotFound
     return version
+
+
+def _made(version: DatasetVersion, format: str) -> dict[str, Any]:
+    """Return what became of an export, and its job, for the templates."""
+    made = export_of(g.db, version, format)
+    return {"export": made, "job": g.db.get(Job, made.job_id) if made and made.job_id else None}
 
 
 def _version_url(version: DatasetVersion) -> str:

@@ -18,6 +18,7 @@ from hitl.core import jobs, schema
 from hitl.core.database import Database
 from hitl.core.ids import new_id
 from hitl.core.secrets import Keys
+from hitl.datasets.exporting import ask_for_export
 from hitl.datasets.freeze import start_freeze
 from hitl.datasets.jobs import freeze_version  # noqa: F401  registers the job
 from hitl.datasets.models import DatasetVersion
@@ -155,6 +156,11 @@ class Desk:
         started = self.write(lambda db: start_freeze(db, db.get_one(Project, self.project.id), name, kind, chosen))
         jobs.Worker(self.database).run_until_idle()
         return self.version(started.id)
+
+    def exports(self, version: DatasetVersion, format: str) -> None:
+        """Let a worker make the file of an export."""
+        self.write(lambda db: ask_for_export(db, db.get_one(DatasetVersion, version.id), format))
+        jobs.Worker(self.database).run_until_idle()
 
     def version(self, version_id: UUID) -> DatasetVersion:
         with self.database.reading() as db:

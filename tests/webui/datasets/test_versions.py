@@ -1,5 +1,6 @@
 """A frozen version: its figures, its rows with where they come from, and its downloads."""
 
+import errno
 import io
 import json
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hitl.datasets import exporting
 from tests.webui.base.payloads import storable_payloads
 from tests.webui.datasets.conftest import words
 
@@ -195,13 +197,23 @@ class TestTheKeyboard:
         page.wait_for_selector("text=Where the pairs come from")
 
 
+def made(desk, ada, format):
+    """Let the file of an export be made."""
+    assert ada.post(f"{desk.url}/desk/1/exports/{format}").status_code == 303
+    desk.work()
+
+
+def _full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class TestTheDownload:
     def test_it_says_beforehand_what_is_in_it_and_gives_the_command(self, desk, ada):
         frozen(desk)
 
         page = words(ada.get(f"{desk.url}/desk/1/exports/trl-preference"))
 
-        assert "Download desk-1-trl-preference.zip" in page
+        assert "Make desk-1-trl-preference.zip" in page
         assert "None: every row fits this format." in page
         command = f"hitl export desk@1 --project {desk.project.slug} --format trl-preference --out"
         assert command in page
@@ -210,10 +222,11 @@ class TestTheDownload:
     def test_it_is_a_zip_with_a_manifest_and_leaves_nothing_behind(self, desk, ada, format, tmp_path, monkeypatch):
         frozen(desk)
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        made(desk, ada, format)
 
         answer = ada.get(f"{desk.url}/desk/1/exports/{format}/archive")
 
-        assert list(tmp_path.iterdir()) == []  # though nobody has read it yet
+        assert list(tmp_path.iterdir()) == []
         assert answer.headers["Content-Disposition"] == f"attachment; filename=desk-1-{format}.zip"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert (answer.mimetype, answer.headers["Cache-Control"]) == ("application/zip", "no-store")
@@ -225,8 +238,41 @@ class TestTheDownload:
         assert sum(manifest["rows"].values()) == 3
         assert manifest["source"]["dataset"] == "desk"
 
+    def test_it_is_made_once_by_a_worker_while_the_page_says_how_far_it_is(self, desk, ada):
+        frozen(desk)
+        url = f"{desk.url}/desk/1/exports/jsonl"
+        assert ada.get(f"{url}/archive").status_code == 404
+
+        answer = ada.post(url)
+
+        assert (answer.status_code, answer.location) == (303, url)
+        assert "Waits for a free worker" in words(ada.get(url))
+        assert "Waits for a free worker" in words(ada.get(f"{url}/progress"))
+        desk.work()
+        ended = ada.get(f"{url}/progress")
+        assert (ended.status_code, ended.headers["HX-Refresh"]) == (204, "true")
+        assert re.search(r"Download desk-1-jsonl.zip [\d.]+ (Bytes|kB), 3 rows", words(ada.get(url)))
+        first = ada.get(f"{url}/archive").data
+        ada.post(url)
+        assert "Download desk-1-jsonl.zip" in words(ada.get(url))  # nothing is done twice
+        assert ada.get(f"{url}/archive").data == first
+
+    def test_a_storage_that_refuses_is_named_and_it_can_be_asked_for_again(self, desk, ada, monkeypatch):
+        frozen(desk)
+        url = f"{desk.url}/desk/1/exports/jsonl"
+        ada.post(url)
+        with monkeypatch.context() as broken:
+            broken.setattr(exporting.shutil, "copyfileobj", _full_disk)
+            desk.work()
+
+        page = words(ada.get(url))
+        assert "The file was not made The server's disk refused to write the export: No space left on device." in page
+        made(desk, ada, "jsonl")
+        assert "Download desk-1-jsonl.zip" in words(ada.get(url))
+
     def test_a_part_of_it_cannot_be_asked_for(self, desk, ada):
         frozen(desk)
+        made(desk, ada, "jsonl")
 
         answer = ada.get(f"{desk.url}/desk/1/exports/jsonl/archive", headers={"Range": "bytes=0-9"})
 
@@ -258,12 +304,12 @@ class TestTheDownload:
         desk.freeze("desk")
 
         page = words(ada.get(f"{desk.url}/desk/1/exports/trl-preference"))
-        answer = ada.get(f"{desk.url}/desk/1/exports/trl-preference/archive")
 
         assert "This format can hold none of these rows" in page
-        assert "Download" not in page
-        assert answer.status_code == 422
-        assert "There is no row to export" in words(answer)
+        assert "Make desk-1" not in page
+        ada.post(f"{desk.url}/desk/1/exports/trl-preference")  # no button asks for it; somebody may all the same
+        desk.work()
+        assert ada.get(f"{desk.url}/desk/1/exports/trl-preference/archive").status_code == 404
 
     def test_a_version_that_is_not_frozen_has_no_download(self, desk, ada):
         desk.freeze("desk")
