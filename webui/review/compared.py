@@ -82,10 +82,10 @@ class Comparison:
         return {name: problem for name, problem in problems.items() if name not in fields}
 
 
-def comparison_of(db: Session, item: Item, lease: Lease, *, is_decided: bool = False) -> Comparison:
+def comparison_of(db: Session, item: Item, lease: Lease, named: Mapping[str, Response] | None = None) -> Comparison:
     """Return what is compared, in the order in which the holder of the lease sees it.
 
-    is_decided: they have submitted their review, so that they may learn the models, if nobody judges any more.
+    named: the responses by their blind names, once their models may be named.
     """
     rubric = rubric_of(db, item)
     criteria = rubric.as_json()
@@ -105,7 +105,7 @@ def comparison_of(db: Session, item: Item, lease: Lease, *, is_decided: bool = F
                 said=answered(blind_output(item, response.output)),
                 looked_up=None if is_shared else retrieved(own),
                 criteria=[_about_one(c, name, letter) for c in criteria if c["per"] == "response"],
-                model=_model_of(response) if is_decided and item.closed_at else "",
+                model=_model_of(named[name]) if named else "",
             )
             for (name, letter), response, own in zip(
                 letters_of(db, item, lease).items(), responses, passages, strict=True

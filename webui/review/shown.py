@@ -43,7 +43,7 @@ from hitl.review.rubrics import (
     Thumbs,
     rubric_of,
 )
-from hitl.review.submission import reviewed_response
+from hitl.review.submission import models_named_to_author
 from webui.base.transcript import Transcript, transcript
 from webui.review.compared import Comparison, asked_in, comparison_of, letters_of, order_in_words
 from webui.review.forms import form_fields
@@ -69,9 +69,24 @@ class Subject:
     original: str  # the words that a correction starts from
     is_comparison: ClassVar[bool] = False
 
+    def answers(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return answers by the fields of the form: those about each message apart."""
+        by_message = {c["name"]: given[c["asked"]].get(c["place"]) for c in self._about_turns(given)}
+        return {**given, **by_message}
+
+    def problems(self, given: Mapping[str, str], answers: Mapping[str, Any]) -> dict[str, str]:
+        """Return problems by the fields of the form: one about messages at those without an answer, or at all."""
+        asked = [c for c in self.criteria if c.get("asked") in given]
+        filled = self.answers(answers)
+        missing = [c for c in asked if not filled.get(c["name"])] or asked
+        return {**given, **{c["name"]: given[c["asked"]] for c in missing}}
+
+    def _about_turns(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [c for c in self.criteria if isinstance(given.get(c.get("asked", "")), Mapping)]
+
     def stray_problems(self, problems: Mapping[str, str]) -> dict[str, str]:
         """Return the problems that belong to no field of the form."""
-        fields = {criterion["name"] for criterion in self.criteria} | {"comment"}
+        fields = {criterion.get("asked", criterion["name"]) for criterion in self.criteria} | {"comment"}
         return {name: problem for name, problem in problems.items() if name not in fields}
 
 
@@ -127,16 +142,34 @@ class OwnReview:
     is_unblinded: bool  # its author was told the models: what they say now is kept and does not count
 
 
-def subject_of(db: Session, item: Item, lease: Lease, *, is_decided: bool = False) -> Subject | Comparison:
-    """Return what is judged, as the holder of the lease sees it, or saw it if they have submitted their review."""
-    if item.kind == "comparison":
-        return comparison_of(db, item, lease, is_decided=is_decided)
-    response = _response_of(db, item)
-    return Subject(
-        transcript=_transcript(db, response),
-        criteria=rubric_of(db, item).as_json(),
-        original=text_of(response.output),
-    )
+def subject_of(db: Session, lease: Lease) -> Subject | Comparison:
+    """Return what is judged, as the holder of the lease sees it."""
+    item = lease.item
+    return comparison_of(db, item, lease) if item.kind == "comparison" else _single_subject(db, item)
+
+
+def reviewed_subject(db: Session, review: Review) -> Subject | Comparison:
+    """Return what was judged, as the author of the review saw it; a closed comparison with its models."""
+    if review.item.kind != "comparison":
+        return _single_subject(db, review.item)
+    return comparison_of(db, review.item, review.lease, models_named_to_author(db, review))
+
+
+def _single_subject(db: Session, item: Item) -> Subject:
+    response = _response_of(item)
+    judged = judged_of(db, item)
+    criteria: list[dict[str, Any]] = []
+    for criterion in rubric_of(db, item).criteria:
+        asked = criterion.model_dump(mode="json")
+        parts = judged.parts(criterion).items() if criterion.per == "turn" else ()
+        criteria += [_about_turn(asked, place, part.words or "") for place, part in parts] or [asked]
+    return Subject(transcript=_transcript(db, response), criteria=criteria, original=text_of(response.output))
+
+
+def _about_turn(criterion: Mapping[str, Any], place: str, words: str) -> dict[str, Any]:
+    """A criterion as the form asks it about one message of the assistant: under a name of its own, with its words."""
+    own = {"name": f"{criterion['name']}.{place}", "asked": criterion["name"], "place": place}
+    return {**criterion, **own, "about": f"message {int(place) + 1}", "quote": words}
 
 
 def work_of(db: Session, reviewer: User, project: Project) -> Work:
@@ -200,8 +233,7 @@ def filled_by_revision(db: Session, revision: Revision, item: Item) -> Filled:
 def fields_of_draft(db: Session, item: Item, answers: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the form's fields as a draft fills them."""
     filled = filled_by(answers)
-    response = reviewed_response(db, item)
-    original = text_of(response.output) if response else ""
+    original = text_of(_response_of(item).output)
     return form_fields(rubric_of(db, item), filled.answers, filled.comment, original)
 
 
@@ -222,11 +254,10 @@ def own_review(db: Session, review: Review) -> OwnReview:
     """Return a review as its author sees it."""
     item = review.item
     newest, *earlier = [said(db, revision, review) for revision in reversed(review.revisions)]
-    response = reviewed_response(db, item)
     is_comparison = item.kind == "comparison"
     return OwnReview(
         review_id=review.id,
-        about=asked_in(item) if is_comparison else text_of(response.output) if response else "",
+        about=asked_in(item) if is_comparison else text_of(_response_of(item).output),
         compared_count=len(item.targets) if is_comparison else 0,
         standing=review.standing,
         said=newest,
@@ -254,8 +285,9 @@ def said(db: Session, revision: Revision, review: Review) -> Said:
     )
 
 
-def _response_of(db: Session, item: Item) -> Response:
-    response = reviewed_response(db, item)
+def _response_of(item: Item) -> Response:
+    """Return the response under review; of a conversation the one at which it stood. Raises NotFound."""
+    response = next((target.response for target in item.targets if target.response is not None), None)
     if response is None:
         raise NotFound
     return response
@@ -267,8 +299,14 @@ def _in_short(criterion: Criterion, value: Any, letters: Mapping[str, str]) -> s
     if criterion.per == "item":
         return _one_in_short(criterion, value)
     # About each response, or each message of the assistant: "Helpful: A 4, B cannot judge".
-    parts = [(letters.get(part, part), said) for part, said in value.items()]
-    return f"{criterion.label}: {', '.join(f'{name} {_value_in_words(criterion, one)}' for name, one in sorted(parts))}"
+    said = {letters.get(part) or f"message {int(part) + 1}": one for part, one in value.items()}
+    parts = [f"{name} {_value_in_words(criterion, said[name])}" for name in sorted(said, key=_in_order)]
+    return f"{criterion.label}: {', '.join(parts)}"
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    """Message 2 comes before message 10."""
+    return len(name), name
 
 
 def _one_in_short(criterion: Criterion, value: Any) -> str:

@@ -276,7 +276,7 @@ def _to_lease(lease: Lease | None, said: str = "", can_undo: bool = False) -> An
 def _item(
     lease: Lease, filled: shown.Filled | None = None, status: int = 200, *, said: str = "", can_undo: bool = False
 ) -> Answered:
-    subject = shown.subject_of(g.db, lease.item, lease)
+    subject = shown.subject_of(g.db, lease)
     return _work(
         "review/_comparison.html" if subject.is_comparison else "review/_item.html",
         status,
@@ -317,7 +317,7 @@ def _own_review(review: Review, filled: shown.Filled | None = None, status: int 
         held = g.db.scalars(running_leases(g.user, g.project).where(Lease.item_id == review.item_id)).first()
         return _work("review/_reopened.html", lease_id=held.id if held else None)
     newest = g.db.scalars(newest_revision(review.id)).one()
-    subject = shown.subject_of(g.db, review.item, review.lease, is_decided=True)
+    subject = shown.reviewed_subject(g.db, review)
     return _work(
         "review/_own_comparison.html" if subject.is_comparison else "review/_own_review.html",
         status,

@@ -17,6 +17,10 @@ def marked_lease(desk, committed):
 
 def marked_comparison(desk, committed, **item):
     responses = [marked_response(desk, committed) for _ in range(3)]
+    for response in responses:
+        call = {"id": f"{CANARY}-call", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        thought = {"reasoning_content": f"I am model-{CANARY}.", "tool_calls": [call]}
+        response.output = response.output | thought
     return comparison(desk, (), criteria=(*OF_EACH, RANKING, REASONS), responses=responses, **item)
 
 
