@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_SAID = {
+_SAID: dict[str, str | tuple[str, str]] = {
     "kind": "it is of another kind",
     "label": "it has another label",
     "hint": "its hint is another",

@@ -17,7 +17,7 @@ from hitl.review.models import RubricVersion
 from hitl.review.queries import rubric_versions
 from hitl.review.rubric_changes import changes_between
 from hitl.review.rubric_drafts import Criteria, completed, problems_in, rubric_draft_of
-from hitl.review.rubrics import Criterion, Ranked, Rubric, rubric_of_version
+from hitl.review.rubrics import Criterion, Rubric, rubric_of_version
 from webui.base.captured_text import LINE_LIMIT
 from webui.rubric.forms import as_typed, is_same
 
@@ -148,14 +148,15 @@ def preview_of(db: Session, project: Project, criteria: Criteria, of: str) -> Pr
             sound += Rubric.model_validate({"criteria": [criterion]}).criteria
         except ValidationError:
             broken.append(criterion.get("label") or "A criterion without a label")
-    asked_about = Rubric.model_construct(criteria=tuple(sound)).asked_about(of, _compared(sound))
     asked, text = _example(db, project)
-    return Preview(of=of, criteria=asked_about.as_json(), broken=broken, asked=asked, text=text)
+    return Preview(of=of, criteria=_asked_about(sound, of), broken=broken, asked=asked, text=text)
 
 
-def _compared(criteria: Sequence[Criterion]) -> int:
-    """How many responses an example compares: two for a rubric that can compare no more."""
-    return 3 if any(isinstance(criterion, Ranked) for criterion in criteria) else 2
+def _asked_about(criteria: Sequence[Criterion], of: str) -> Criteria:
+    """What is asked of such an item; of comparisons, what is asked of two responses and of more."""
+    rubric = Rubric.model_construct(criteria=tuple(criteria))
+    asked = {one["name"]: one for count in (2, 3) for one in rubric.asked_about(of, count).as_json()}
+    return [asked[criterion.name] for criterion in criteria if criterion.name in asked]
 
 
 def versions_of(db: Session, project: Project) -> list[Published]:

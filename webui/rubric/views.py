@@ -193,6 +193,8 @@ def _editor(
             item_kinds=ITEM_KINDS,
             per=PER,
             open_places=open_places | ({at} if at is not None and focus not in ("up", "down") else set()),
+            # Whoever saves or comes back wants to see what is missing; whoever moves a line does not.
+            open_problems=request.method == "GET" or request.form.get("action") == "save",
             at=at,
             focus=focus,
             is_stale=is_stale,

@@ -198,6 +198,17 @@ class TestPreview:
         assert 'name="answer.correct"' in editor.page
         assert 'name="answer.helpful"' not in editor.page
 
+    def test_it_shows_both_ways_of_comparing_and_passages(self, editor):
+        for kind, label in (("ranking", "Best first"), ("pairwise", "Better"), ("spans", "Mistakes")):
+            place = len(editor.fields.getlist("criterion"))
+            editor.press(f"add:{kind}")
+            options = {f"{place}.options.label": ["Wrong"], f"{place}.options.value": [""]} if kind == "spans" else {}
+            editor.press("save", preview_of="comparison", **{f"{place}.label": label}, **options)
+        assert 'name="answer.best_first.a"' in editor.page
+        assert 'name="answer.better" value="a.much"' in editor.page
+        editor.press("save", preview_of="response")
+        assert "Reviewers mark passages of the text" in words_of(editor.page)
+
     def test_while_typing_only_the_preview_comes_back(self, editor):
         fields = editor.fields
         fields.setlist("0.label", ["Helps"])
