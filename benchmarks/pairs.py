@@ -61,6 +61,7 @@ def fill_with_pairs(database: Database, count: int) -> Project:
             rubric_version_id=bulk.literal(rubric.id),
             sort_key="n",
             open_slots="0",
+            opened_in="0",
             created_at=bulk.time(),
             closed_at=bulk.time(),
             closed_as="'complete'",
