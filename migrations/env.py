@@ -1,8 +1,11 @@
 """Runs the migrations in one transaction, on SQLite by rebuilding tables where it cannot alter them."""
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from alembic import context
+from sqlalchemy import Connection
 
 from hitl.app import import_parts
 from hitl.core.database import Base, Database, UtcDateTime
@@ -16,10 +19,36 @@ def render_item(kind: str, item: object, _context: object) -> str | Literal[Fals
     return False
 
 
+@contextmanager
+def references_at_rest(connection: Connection) -> Iterator[None]:
+    """Let SQLite rebuild a table without deleting, with the old one, every row that refers to it.
+
+    Must be entered before the transaction begins: within one, SQLite does not listen.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        connection.rollback()  # if it failed: nor does it listen then
+        raw.execute("PRAGMA foreign_keys=ON")
+
+
+def ensure_references_hold(connection: Connection) -> None:
+    """Raise RuntimeError, which takes the migration back, if it left a row that refers to none."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise RuntimeError(f"a row of {broken[0]} refers to a row of {broken[2]} that is not there")
+
+
 import_parts()
 database: Database = context.config.attributes.get("database") or Database(Settings().database_url)
 
-with database.engine.connect() as connection:
+with database.engine.connect() as connection, references_at_rest(connection):
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -30,4 +59,5 @@ with database.engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+        ensure_references_hold(connection)
     connection.commit()
