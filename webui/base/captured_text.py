@@ -55,6 +55,28 @@ def plain_html(text: str) -> Markup:
     return Markup('<div class="plain">{}</div>').format(Markup(_show_hidden(str(escape(_well_formed(text))))))
 
 
+def plain_pieces(text: str) -> list[list[str]]:
+    """Return captured text in pieces, for a script that shows it as it was written and counts its characters.
+
+    A piece is [characters], shown as they are, or [characters, what is shown in their place, its name]; the name is
+    empty for a line end, and past as many names as a page bears. The characters of all pieces are the whole text.
+    """
+    pieces: list[list[str]] = []
+    at = named = 0
+    for hit in _UNLIKE_ITSELF.finditer(text):
+        found = hit.group()
+        if hit["flag"] or (hit["hidden"] and len(found) == 1 and _belongs(found, text, hit.start())):
+            continue
+        pieces += [[text[at : hit.start()]]] if at < hit.start() else []
+        if hit["line_end"]:
+            pieces.append([found, "\n", ""])
+        else:
+            named += 1
+            pieces.append([found, *_named(found)] if named <= MARKER_LIMIT else [found, "\ufffd", ""])
+        at = hit.end()
+    return [*pieces, [text[at:]]] if at < len(text) else pieces
+
+
 def captured_line(text: str, limit: int = LINE_LIMIT) -> Markup:
     """Return the start of captured text in one line, for lists and summaries."""
     text = _well_formed(text[: limit * 4])
@@ -132,6 +154,14 @@ _HIDDEN = re.compile(
     "|(?P<hidden>[\u0001-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff])(?P=hidden)*"
 )
+# Browsers show a carriage return as a blank, and a page's source turns it into a line feed.
+_UNLIKE_ITSELF = re.compile(f"(?P<line_end>\r\n?)|{_HIDDEN.pattern}")
+
+
+def _named(found: str) -> tuple[str, str]:
+    """Return what stands for a run of one hidden character, and its name."""
+    times = f" × {len(found):,}" if len(found) > 1 else ""
+    return f"U+{ord(found[0]):04X}{times}", unicodedata.name(found[0], "control character").lower()
 
 
 def _show_hidden(markup: str) -> str:
@@ -149,9 +179,8 @@ def _show_hidden(markup: str) -> str:
         shown += 1
         if shown > MARKER_LIMIT:
             return "\ufffd"
-        name = unicodedata.name(found[0], "control character").lower()
-        times = f" × {len(found):,}" if len(found) > 1 else ""
-        return f'<span class="hidden-char" title="{name}">U+{ord(found[0]):04X}{times}</span>'
+        words, name = _named(found)
+        return f'<span class="hidden-char" title="{name}">{words}</span>'
 
     return _HIDDEN.sub(visible, markup)
 

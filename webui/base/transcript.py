@@ -53,6 +53,7 @@ class ToolUse:
     at: str = ""
     is_open: bool = False
     is_under_review: bool = False
+    place: int | None = None  # as a message's, where the message that calls it has no entry of its own
     kind: Literal["tool"] = "tool"
 
 
@@ -69,6 +70,7 @@ class Message:
     tool_uses: tuple[ToolUse, ...] = ()  # of the response under review; elsewhere they are entries of their own
     notes: tuple[str, ...] = ()
     is_under_review: bool = False
+    place: int | None = None  # among the messages of the input, and then the output
     kind: Literal["message"] = "message"
 
 
@@ -116,6 +118,8 @@ def transcript(
     context: Sequence[Any] = (),
     later: Sequence[Mapping[str, Any]] = (),
     output_at: datetime | str | None = None,
+    folds: bool = True,
+    is_whole: bool = False,
 ) -> Transcript:
     """Return the entries of a conversation with the response under review.
 
@@ -124,9 +128,13 @@ def transcript(
     feedback: what end users said: `kind`, `value`, `comment`; `about` is "conversation" where it is not the response.
     context: retrieved passages, `{"title", "text", "source"}` each.
     later: what came after the response, if it is known.
+    folds: whether a long beginning is folded.
+    is_whole: the conversation is under review, and the output no more than its other messages.
     """
-    under_review = _under_review(output, tuple(map(feedback_note, feedback)), _time_of_day(output_at))
-    return Transcript((*_what_led_to_it(messages, context), under_review, *_entries(later)))
+    place = len(messages)
+    last = _under_review(output, tuple(map(feedback_note, feedback)), _time_of_day(output_at))
+    last = replace(last, place=place, is_under_review=not is_whole)
+    return Transcript((*_what_led_to_it(messages, context, folds), last, *_entries(later, place + 1)))
 
 
 def prompt(messages: Sequence[Mapping[str, Any]], *, context: Sequence[Any] = ()) -> Transcript:
@@ -169,10 +177,10 @@ def feedback_note(feedback: Mapping[str, Any]) -> str:
     return f"{sentence}: “{comment}”" if comment else f"{sentence}."
 
 
-def _entries(messages: Sequence[Mapping[str, Any]]) -> list[Entry]:
+def _entries(messages: Sequence[Mapping[str, Any]], start: int = 0) -> list[Entry]:
     entries: list[Entry] = []
     unanswered: dict[str, int] = {}  # tool call id → place of its entry; ids may come again in a later turn
-    for message in messages:
+    for at, message in enumerate(messages, start):
         role = message.get("role")
         if role in ("system", "developer"):
             entries.append(_instructions(message))
@@ -185,11 +193,14 @@ def _entries(messages: Sequence[Mapping[str, Any]]) -> list[Entry]:
                 entries.append(_answered(ToolUse(str(message.get("name") or "tool"), at=_at(message)), message))
         else:
             said = _message(message)
+            own: int | None = at  # only its first entry has the place of the message
             if said.parts or said.reasoning or said.refusal or not message.get("tool_calls"):
-                entries.append(said)
+                entries.append(replace(said, place=own))
+                own = None
             for call_id, use in _tool_uses(message):
                 unanswered[call_id] = len(entries)
-                entries.append(use)
+                entries.append(replace(use, place=own))
+                own = None
     return _open_the_last_tool_use(entries)
 
 
@@ -219,10 +230,13 @@ def _under_review(output: Mapping[str, Any], notes: tuple[str, ...], at: str) ->
     return replace(said, tool_uses=uses, notes=notes, at=at or said.at, is_under_review=True)
 
 
-def _what_led_to_it(messages: Sequence[Mapping[str, Any]], context: Sequence[Any]) -> Iterable[Entry]:
+def _what_led_to_it(
+    messages: Sequence[Mapping[str, Any]], context: Sequence[Any], folds: bool = True
+) -> Iterable[Entry]:
     before = _entries(messages)
     yield from (entry for entry in before if isinstance(entry, Instructions))
-    yield from _fold_the_beginning([entry for entry in before if not isinstance(entry, Instructions)])
+    spoken = [entry for entry in before if not isinstance(entry, Instructions)]
+    yield from _fold_the_beginning(spoken) if folds else spoken
     looked_up = retrieved(context)
     if looked_up:
         yield looked_up

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 from hitl.capture.models import Response
 from hitl.queue.blindness import blind_message, blind_name, blind_output, blind_passage, in_blind_order
 from hitl.queue.models import Item, Lease
-from hitl.review.answer_fields import FORM_PREFIX, fields_of_answer
-from hitl.review.rubrics import ALL_BAD, BOTH_BAD, CANNOT_JUDGE, EQUAL, Rubric, rubric_of
+from hitl.review.corrections import text_of
+from hitl.review.rubrics import Rubric, rubric_of
 from webui.base.transcript import Message, Retrieved, Transcript, answered, prompt, retrieved
+from webui.review.asked import about_part, fields_of, problem_of
+from webui.review.marking import Marked, Words, marked_in, marking
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -29,6 +31,7 @@ class Candidate:
     said: Message
     looked_up: Retrieved | None  # where the responses drew on different passages
     criteria: list[dict[str, Any]]  # what is asked about this response alone
+    words: Words | None  # where passages are marked in it
     model: str  # empty until the comparison is closed and this reviewer is done with it
 
     @property
@@ -57,24 +60,17 @@ class Comparison:
         return [criterion for criterion in self.criteria if criterion is not self.order]
 
     def fields(self, answers: Mapping[str, Any]) -> dict[str, list[str]]:
-        """Return answers by the fields of the form, without their prefix: `rank.<name>`, `pair`, `helpful.<name>`."""
-        fields: dict[str, list[str]] = {}
-        for criterion in self.rubric.criteria:
-            value = answers.get(criterion.name)
-            if value is not None:
-                fields |= fields_of_answer(criterion, value)
-        return {field.removeprefix(FORM_PREFIX): values for field, values in fields.items()}
+        """Return answers by the fields of the form."""
+        return fields_of(self.rubric, answers)
 
     def problem_of(self, criterion: Mapping[str, Any], answers: Mapping[str, Any], problems: Mapping[str, str]) -> str:
-        """Return what is wrong about an answer on one response.
+        """Return what is wrong about an answer on one response."""
+        return problem_of(criterion, [one.blind_name for one in self.candidates], answers, problems)
 
-        A problem is told by criterion: it is shown where the answer is missing, or on the first if none is.
-        """
-        problem = problems.get(criterion["asked"], "")
-        given = answers.get(criterion["asked"])
-        missing = [one for one in self.candidates if not (isinstance(given, Mapping) and given.get(one.blind_name))]
-        shown_at = [one.letter for one in missing] or [self.candidates[0].letter]
-        return problem if criterion["letter"] in shown_at else ""
+    def marked(self, criterion: Mapping[str, Any], answers: Mapping[str, Any]) -> list[Marked]:
+        """Return what is marked in one response, for those who read it without scripts."""
+        words = next((one.words for one in self.candidates if one.blind_name == criterion.get("part")), None)
+        return marked_in(self.rubric, criterion, answers, words)
 
     def stray_problems(self, problems: Mapping[str, str]) -> dict[str, str]:
         """Return the problems that belong to no field of the form."""
@@ -92,25 +88,29 @@ def comparison_of(db: Session, item: Item, lease: Lease, named: Mapping[str, Res
     responses = _in_order(item, lease)
     passages = [[blind_passage(passage) for passage in response.context] for response in responses]
     is_shared = all(one == passages[0] for one in passages)
+    of_each = [criterion for criterion in criteria if criterion["per"] == "response"]
+    marks_words = any(criterion["kind"] == "spans" for criterion in of_each)
+    candidates = []
+    for (name, letter), response, own in zip(letters_of(db, item, lease).items(), responses, passages, strict=True):
+        words = Words(f"words-{letter.lower()}", text_of(response.output))
+        candidates.append(
+            Candidate(
+                letter=letter,
+                blind_name=name,
+                said=answered(blind_output(item, response.output)),
+                looked_up=None if is_shared else retrieved(own),
+                criteria=[_criterion_of(criterion, name, letter, words) for criterion in of_each],
+                words=words if marks_words and words.text else None,
+                model=_model_of(named[name]) if named else "",
+            )
+        )
     return Comparison(
         rubric=rubric,
         prompt=prompt(
             [blind_message(message) for message in responses[0].input["messages"]],
             context=passages[0] if is_shared else (),
         ),
-        candidates=tuple(
-            Candidate(
-                letter=letter,
-                blind_name=name,
-                said=answered(blind_output(item, response.output)),
-                looked_up=None if is_shared else retrieved(own),
-                criteria=[_about_one(c, name, letter) for c in criteria if c["per"] == "response"],
-                model=_model_of(named[name]) if named else "",
-            )
-            for (name, letter), response, own in zip(
-                letters_of(db, item, lease).items(), responses, passages, strict=True
-            )
-        ),
+        candidates=tuple(candidates),
         criteria=[criterion for criterion in criteria if criterion["per"] == "item"],
     )
 
@@ -129,28 +129,14 @@ def asked_in(item: Item) -> str:
     return said[-1] if said and isinstance(said[-1], str) else ""
 
 
-def order_in_words(value: Any, letters: Mapping[str, str]) -> str:
-    """Return how somebody put responses in order: "B › A = C", "A much better", "all bad".
-
-    value: the answer, with the responses by their blind names.
-    """
-    fixed = {ALL_BAD: "all bad", BOTH_BAD: "both bad", EQUAL: "equal", CANNOT_JUDGE: "cannot judge"}
-    if isinstance(value, str):
-        return fixed[value]
-    if isinstance(value, Mapping):
-        return f"{letters[value['better']]} {value['strength']} better"
-    return " › ".join(" = ".join(sorted(letters[name] for name in tied)) for tied in value)
-
-
 def _in_order(item: Item, lease: Lease) -> Sequence[Response]:
     targets = in_blind_order(item.targets, lease.shuffle_seed)
     return [target.response for target in targets if target.response is not None]
 
 
-def _about_one(criterion: Mapping[str, Any], blind_name: str, letter: str) -> dict[str, Any]:
-    """A criterion as the form asks it about one response: under a name of its own."""
-    own = {"name": f"{criterion['name']}.{blind_name}", "asked": criterion["name"], "letter": letter}
-    return {**criterion, **own, "about": f"response {letter}"}
+def _criterion_of(criterion: Mapping[str, Any], blind_name: str, letter: str, words: Words) -> dict[str, Any]:
+    about = about_part(criterion, blind_name, f"response {letter}")
+    return about | marking(criterion, words) if criterion["kind"] == "spans" and words.text else about
 
 
 def _model_of(response: Response) -> str:

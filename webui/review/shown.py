@@ -5,10 +5,10 @@ field. Whatever is not copied here stays hidden: model, version, prompt, ids and
 tokens, cost, latency, trace, rule names.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -16,10 +16,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from hitl.accounts.models import Project, User
 from hitl.accounts.projects import settings_of
-from hitl.capture.models import Feedback, Response
 from hitl.core import clock
-from hitl.core.errors import NotFound
-from hitl.queue.blindness import blind_message, blind_passage
 from hitl.queue.models import Item, ItemTarget, Lease
 from hitl.queue.queries import WAITING_COUNT_LIMIT, items_added_since, waiting_count
 from hitl.queue.reasons import why_here
@@ -29,24 +26,12 @@ from hitl.review.drafts import draft_of
 from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
 from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
-from hitl.review.rubrics import (
-    CANNOT_JUDGE,
-    Choice,
-    Corrected,
-    Criterion,
-    Pairwise,
-    Ranked,
-    Scale,
-    Spans,
-    Tags,
-    Text,
-    Thumbs,
-    rubric_of,
-)
+from hitl.review.rubrics import Corrected, rubric_of
 from hitl.review.submission import models_named_to_author
-from webui.base.transcript import Transcript, transcript
-from webui.review.compared import Comparison, asked_in, comparison_of, letters_of, order_in_words
+from webui.review.compared import Comparison, asked_in, comparison_of, letters_of
 from webui.review.forms import form_fields
+from webui.review.single import Subject, response_of, single_subject
+from webui.review.wording import in_short, turn_names
 
 PACE_WINDOW = timedelta(hours=24)
 
@@ -58,36 +43,6 @@ class Filled:
     answers: Mapping[str, Any] = field(default_factory=dict)  # by criterion; a correction as its words
     comment: str = ""
     problems: Mapping[str, str] = field(default_factory=dict)  # by criterion, or "comment"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is judged, and what is asked about it."""
-
-    transcript: Transcript
-    criteria: list[dict[str, Any]]
-    original: str  # the words that a correction starts from
-    is_comparison: ClassVar[bool] = False
-
-    def answers(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return answers by the fields of the form: those about each message apart."""
-        by_message = {c["name"]: given[c["asked"]].get(c["place"]) for c in self._about_turns(given)}
-        return {**given, **by_message}
-
-    def problems(self, given: Mapping[str, str], answers: Mapping[str, Any]) -> dict[str, str]:
-        """Return problems by the fields of the form: one about messages at those without an answer, or at all."""
-        asked = [c for c in self.criteria if c.get("asked") in given]
-        filled = self.answers(answers)
-        missing = [c for c in asked if not filled.get(c["name"])] or asked
-        return {**given, **{c["name"]: given[c["asked"]] for c in missing}}
-
-    def _about_turns(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [c for c in self.criteria if isinstance(given.get(c.get("asked", "")), Mapping)]
-
-    def stray_problems(self, problems: Mapping[str, str]) -> dict[str, str]:
-        """Return the problems that belong to no field of the form."""
-        fields = {criterion.get("asked", criterion["name"]) for criterion in self.criteria} | {"comment"}
-        return {name: problem for name, problem in problems.items() if name not in fields}
 
 
 @dataclass(frozen=True)
@@ -134,7 +89,8 @@ class OwnReview:
     """A review, as its author sees it."""
 
     review_id: UUID
-    about: str  # the words of the response; of a comparison, those that the responses answer
+    about: str  # the words of the response; of a comparison, those that the responses answer; else the user's last
+    is_conversation: bool
     compared_count: int  # how many responses; 0 where nothing is compared
     standing: str
     said: Said  # newest
@@ -145,31 +101,14 @@ class OwnReview:
 def subject_of(db: Session, lease: Lease) -> Subject | Comparison:
     """Return what is judged, as the holder of the lease sees it."""
     item = lease.item
-    return comparison_of(db, item, lease) if item.kind == "comparison" else _single_subject(db, item)
+    return comparison_of(db, item, lease) if item.kind == "comparison" else single_subject(db, item)
 
 
 def reviewed_subject(db: Session, review: Review) -> Subject | Comparison:
     """Return what was judged, as the author of the review saw it; a closed comparison with its models."""
     if review.item.kind != "comparison":
-        return _single_subject(db, review.item)
+        return single_subject(db, review.item)
     return comparison_of(db, review.item, review.lease, models_named_to_author(db, review))
-
-
-def _single_subject(db: Session, item: Item) -> Subject:
-    response = _response_of(item)
-    judged = judged_of(db, item)
-    criteria: list[dict[str, Any]] = []
-    for criterion in rubric_of(db, item).criteria:
-        asked = criterion.model_dump(mode="json")
-        parts = judged.parts(criterion).items() if criterion.per == "turn" else ()
-        criteria += [_about_turn(asked, place, part.words or "") for place, part in parts] or [asked]
-    return Subject(transcript=_transcript(db, response), criteria=criteria, original=text_of(response.output))
-
-
-def _about_turn(criterion: Mapping[str, Any], place: str, words: str) -> dict[str, Any]:
-    """A criterion as the form asks it about one message of the assistant: under a name of its own, with its words."""
-    own = {"name": f"{criterion['name']}.{place}", "asked": criterion["name"], "place": place}
-    return {**criterion, **own, "about": f"message {int(place) + 1}", "quote": words}
 
 
 def work_of(db: Session, reviewer: User, project: Project) -> Work:
@@ -233,7 +172,7 @@ def filled_by_revision(db: Session, revision: Revision, item: Item) -> Filled:
 def fields_of_draft(db: Session, item: Item, answers: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the form's fields as a draft fills them."""
     filled = filled_by(answers)
-    original = text_of(_response_of(item).output)
+    original = text_of(response_of(item).output)
     return form_fields(rubric_of(db, item), filled.answers, filled.comment, original)
 
 
@@ -257,7 +196,8 @@ def own_review(db: Session, review: Review) -> OwnReview:
     is_comparison = item.kind == "comparison"
     return OwnReview(
         review_id=review.id,
-        about=asked_in(item) if is_comparison else text_of(_response_of(item).output),
+        about=text_of(response_of(item).output) if item.kind == "response" else asked_in(item),
+        is_conversation=item.kind == "conversation",
         compared_count=len(item.targets) if is_comparison else 0,
         standing=review.standing,
         said=newest,
@@ -271,13 +211,14 @@ def said(db: Session, revision: Revision, review: Review) -> Said:
     item = review.item
     rubric = rubric_of(db, item)
     answers = Answers.of(revision, rubric)
-    values = answers.as_seen(rubric, judged_of(db, item))
-    letters = letters_of(db, item, review.lease) if item.kind == "comparison" else {}
+    judged = judged_of(db, item)
+    values = answers.as_seen(rubric, judged)
+    names = letters_of(db, item, review.lease) if item.kind == "comparison" else turn_names(judged)
     corrected = next((values.get(c.name) for c in rubric.criteria if isinstance(c, Corrected)), None)
     return Said(
         number=revision.number,
         submitted_at=revision.submitted_at,
-        answers=tuple(_in_short(c, values[c.name], letters) for c in rubric.criteria if c.name in values),
+        answers=tuple(in_short(c, values[c.name], names) for c in rubric.criteria if c.name in values),
         comment=answers.comment or "",
         corrected=text_of(corrected) if corrected else "",
         seconds_on_display=revision.seconds_on_display,
@@ -285,83 +226,6 @@ def said(db: Session, revision: Revision, review: Review) -> Said:
     )
 
 
-def _response_of(item: Item) -> Response:
-    """Return the response under review; of a conversation the one at which it stood. Raises NotFound."""
-    response = next((target.response for target in item.targets if target.response is not None), None)
-    if response is None:
-        raise NotFound
-    return response
-
-
-def _in_short(criterion: Criterion, value: Any, letters: Mapping[str, str]) -> str:
-    if isinstance(criterion, Ranked | Pairwise):
-        return f"{criterion.label}: {order_in_words(value, letters)}"
-    if criterion.per == "item":
-        return _one_in_short(criterion, value)
-    # About each response, or each message of the assistant: "Helpful: A 4, B cannot judge".
-    said = {letters.get(part) or f"message {int(part) + 1}": one for part, one in value.items()}
-    parts = [f"{name} {_value_in_words(criterion, said[name])}" for name in sorted(said, key=_in_order)]
-    return f"{criterion.label}: {', '.join(parts)}"
-
-
-def _in_order(name: str) -> tuple[int, str]:
-    """Message 2 comes before message 10."""
-    return len(name), name
-
-
-def _one_in_short(criterion: Criterion, value: Any) -> str:
-    words = _value_in_words(criterion, value)
-    if isinstance(criterion, Corrected):
-        return words
-    is_number = isinstance(criterion, Scale | Thumbs) and value != CANNOT_JUDGE
-    return f"{criterion.label}{'' if is_number else ':'} {words}"
-
-
-def _value_in_words(criterion: Criterion, value: Any) -> str:
-    if value == CANNOT_JUDGE:
-        return "cannot judge"
-    match criterion:
-        case Choice() | Tags():
-            labels = {option.value: option.label for option in criterion.options}
-            return ", ".join(labels[one] for one in _listed(value))
-        case Corrected():
-            return "Corrected"
-        case Text():
-            return f"“{value}”"
-        case Spans():
-            return f"{len(value)} marked"
-        case _:
-            return str(value)
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _as_typed(value: Any) -> Any:
     """A correction that came as a whole message is shown as its words."""
     return text_of(value) if isinstance(value, dict) and "role" in value else value
-
-
-def _transcript(db: Session, response: Response) -> Transcript:
-    return transcript(
-        [blind_message(message) for message in response.input["messages"]],
-        blind_message(response.output),
-        feedback=_what_the_end_user_said(db, response),
-        context=[blind_passage(passage) for passage in response.context],
-    )
-
-
-def _what_the_end_user_said(db: Session, response: Response) -> Iterable[dict[str, Any]]:
-    """End users alone: other sources are programs, whose names may tell which model answered."""
-    about_response = Feedback.response_id == response.id
-    about_conversation = Feedback.conversation_id == response.conversation_id
-    found = db.scalars(
-        select(Feedback)
-        .where(about_response | about_conversation if response.conversation_id else about_response)
-        .where(Feedback.source == "end_user")
-        .order_by(Feedback.response_id.is_(None), Feedback.id)
-    )
-    for feedback in found:
-        about = "response" if feedback.response_id else "conversation"
-        yield {"kind": feedback.kind, "value": feedback.value, "comment": feedback.comment, "about": about}

@@ -46,8 +46,9 @@ class TestConversation:
         words = words_of(ana().get(desk.lease_url(lease)).text)
 
         assert "A room, please." in words
-        assert "Good of message 2 “Good day, how can I help?”" in words
-        assert "Good of message 4 “It is booked.”" in words
+        assert "The whole conversation" in words
+        assert re.search(r"Good day, how can I help\? Turn 1 Good of turn 1 .* A room, please\.", words)
+        assert re.search(r"It is booked\. Turn 2 Good of turn 2 ", words)
 
     def test_what_was_said_comes_back(self, ana, desk, lease):
         browser = ana()
@@ -63,4 +64,4 @@ class TestConversation:
         assert re.search(r'name="answer.good.1" value="down"[^>]* checked', refused.text)
         assert answer.status_code == 303
         assert re.search(r'name="answer.good.3" value="up"[^>]* checked', own)
-        assert "Solved up · Good: message 2 down, message 4 up" in words_of(browser.get(f"{desk.url}/my-reviews").text)
+        assert "Solved up · Good: turn 1 down, turn 2 up" in words_of(browser.get(f"{desk.url}/my-reviews").text)

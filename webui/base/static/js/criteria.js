@@ -60,6 +60,7 @@ customElements.define("criteria-keys", class extends HTMLElement {
   /* In the conversation the arrows scroll, as everywhere; j and k move from there too. */
   mayMove(event) {
     if (!event.key.startsWith("Arrow")) return true;
+    if (event.target.matches?.(".pane[tabindex]")) return false;
     return event.target === document.body || event.target.closest("form")?.contains(this);
   }
 

@@ -209,8 +209,9 @@
       const mine = fieldsOf(this.form);
       const theirs = this.other.fields ?? {};
       for (const name of new Set([...Object.keys(mine), ...Object.keys(theirs)])) {
-        const text = [theirs[name] ?? []].flat().join(", ");
+        let text = [theirs[name] ?? []].flat().join(", ");
         if (text === (mine[name] ?? []).join(", ")) continue;
+        text = this.criterionOf(name)?.inWords?.(text) ?? text;
         const line = document.createElement("p");
         const label = document.createElement("b");
         label.textContent = `${this.labelOf(name)}: `;
@@ -220,11 +221,19 @@
       this.conflict.hidden = false;
     }
 
-    labelOf(name) {
+    inputOf(name) {
       const input = this.form.elements[name];
-      const first = input instanceof RadioNodeList ? input[0] : input;
-      const criterion = first?.closest?.("[data-criterion]");
-      return first?.dataset?.label ?? criterion?.dataset.label ?? criterion?.querySelector(".field__label")?.textContent.trim() ?? name;
+      return input instanceof RadioNodeList ? input[0] : input;
+    }
+
+    /* It may say what its field holds: inWords(text). */
+    criterionOf(name) {
+      return this.inputOf(name)?.closest?.("[data-criterion]");
+    }
+
+    labelOf(name) {
+      const criterion = this.criterionOf(name);
+      return this.inputOf(name)?.dataset?.label ?? criterion?.dataset.label ?? criterion?.querySelector(".field__label")?.textContent.trim() ?? name;
     }
 
     settle() {

@@ -1,5 +1,5 @@
 /* <reading-place>: a conversation that opens where its response is, for it is what the reader came for.
-   With data-at="end" it opens at its end: what several responses answer.
+   With data-at="end" it opens at its end: what several responses answer; with "start" at its first message.
    Only where the pane scrolls alone; on a phone the page starts at its top, and a link leads to the response. */
 "use strict";
 
@@ -9,6 +9,7 @@ customElements.define("reading-place", class extends HTMLElement {
   connectedCallback() {
     const pane = this.closest(".pane");
     if (pane && this.dataset.at === "end") { pane.scrollTop = pane.scrollHeight; return; }
+    if (this.dataset.at === "start") return;
     const response = this.querySelector("#response");
     if (!pane || !response || getComputedStyle(pane).overflowY !== "auto") return;
     const frame = pane.getBoundingClientRect();
