@@ -208,6 +208,8 @@ def _bound_lock_waits(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.execute(f"SET lock_timeout = '{LOCK_WAIT_SECONDS:.0f}s'")
+        # Compiling a query takes a second where PostgreSQL overestimates its cost; ours end after a few rows.
+        connection.execute("SET jit = off")
         connection.commit()
 
 

@@ -28,6 +28,7 @@ from hitl.queue.leases import release
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease
 from hitl.queue.openings import opening_number
 from hitl.queue.queries import BARRING_ENDS, items_of_responses, reviewers, standing_assignments
+from hitl.queue.search import index_later
 from hitl.queue.slots import end_assignment, lock_item, lock_items, lock_reviewer, settle, take_open_slot
 
 DAY_SECONDS = 86_400
@@ -158,6 +159,7 @@ def insert_items(
     ]
     db.execute(insert(Item), items)
     db.execute(insert(ItemTarget), rows)
+    index_later(db, dict.fromkeys(row["response_id"] for row in rows if row["response_id"] is not None))
     return ids
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import DDL, JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, UniqueConstraint, event, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.accounts.models import User
@@ -37,6 +37,7 @@ class Item(Base):
         Index("ix_items_open", "project_id", "sort_key", "id", **partial_index_where(text("open_slots > 0"))),
         Index("ix_items_opened_in", "project_id", "opened_in", **partial_index_where(text("open_slots > 0"))),
         Index("ix_items_project_id_id", "project_id", "id"),
+        Index("ix_items_closed", "project_id", "closed_at", "id", **partial_index_where(text("closed_at IS NOT NULL"))),
     )
 
     id: Mapped[Id]
@@ -245,3 +246,34 @@ class InputSelection(Base):
     at: Mapped[datetime] = mapped_column(default=clock.now)
 
     rule_version: Mapped[RuleVersion] = relationship()
+
+
+class SearchedResponse(Base):
+    """The words of a response that is or was in the queue: see hitl/queue/search.py."""
+
+    __tablename__ = "searched_responses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    response_id: Mapped[UUID] = mapped_column(ForeignKey("responses.id", ondelete="CASCADE"), unique=True)
+    words: Mapped[str]
+
+
+# What searches the words is each database's own: a column with its index, or a table that triggers keep in step.
+SEARCHED_BY = {
+    "postgresql": (
+        "ALTER TABLE searched_responses ADD COLUMN vector tsvector"
+        " GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, words)) STORED",
+        "CREATE INDEX ix_searched_responses_vector ON searched_responses USING gin (vector)",
+    ),
+    "sqlite": (
+        "CREATE VIRTUAL TABLE searched_words"
+        " USING fts5(words, content='searched_responses', content_rowid='id', tokenize='ascii')",
+        "CREATE TRIGGER searched_responses_stored AFTER INSERT ON searched_responses BEGIN"
+        " INSERT INTO searched_words (rowid, words) VALUES (new.id, new.words); END",
+        "CREATE TRIGGER searched_responses_deleted AFTER DELETE ON searched_responses BEGIN"
+        " INSERT INTO searched_words (searched_words, rowid, words) VALUES ('delete', old.id, old.words); END",
+    ),
+}
+for _dialect, _commands in SEARCHED_BY.items():
+    for _command in _commands:
+        event.listen(SearchedResponse.__table__, "after_create", DDL(_command).execute_if(dialect=_dialect))

@@ -150,7 +150,12 @@ def lease_counts(project: Project) -> Select[int, int]:
 
 def stuck_items(project: Project) -> Select[Item]:
     """Items that nobody can finish: a slot is open to nobody eligible, or reserved for somebody who is no longer."""
-    return open_items(project).where(or_(_is_open_to_nobody(project), _is_reserved_in_vain()))
+    return open_items(project).where(is_stuck(project))
+
+
+def is_stuck(project: Project) -> ColumnElement[bool]:
+    """Whether nobody can finish an item."""
+    return or_(_is_open_to_nobody(project), _is_reserved_in_vain(project))
 
 
 def stuck_count(project: Project) -> Select[int]:
@@ -159,20 +164,26 @@ def stuck_count(project: Project) -> Select[int]:
 
 
 def _is_open_to_nobody(project: Project) -> ColumnElement[bool]:
-    somebody = (
-        exists()
-        .where(*_may_review(project.id))
-        .where(~has_dealt_with(Item.id, Membership.user_id), ~has_assignment(Item.id, Membership.user_id))
+    # Said which rows are meant: of an EXISTS within another, only the next one outside would be taken by itself.
+    has_dealt = has_dealt_with(Item.id, Membership.user_id).correlate(Item, Membership)
+    is_assigned = has_assignment(Item.id, Membership.user_id).correlate(Item, Membership)
+    somebody = exists().where(*_may_review(project.id), ~has_dealt, ~is_assigned).correlate(Item)
+    # Most items were never touched: they are open to whoever there is, which is found out once for all of them.
+    anybody = exists().where(*_may_review(project.id)).correlate(None)
+    is_touched = or_(
+        exists().where(Lease.item_id == Item.id).correlate(Item),
+        exists().where(Assignment.item_id == Item.id).correlate(Item),
     )
-    return and_(HAS_OPEN_SLOT, ~somebody)
+    return and_(HAS_OPEN_SLOT, or_(~anybody, is_touched), ~somebody)
 
 
-def _is_reserved_in_vain() -> ColumnElement[bool]:
-    still_there = exists().where(*_may_review(Item.project_id), Membership.user_id == Assignment.reviewer_id)
-    return exists().where(Assignment.item_id == Item.id, IS_RESERVING, ~still_there)
+def _is_reserved_in_vain(project: Project) -> ColumnElement[bool]:
+    still_there = exists().where(*_may_review(project.id), Membership.user_id == Assignment.reviewer_id)
+    reserved = exists().where(Assignment.item_id == Item.id, IS_RESERVING, ~still_there.correlate(Assignment))
+    return reserved.correlate(Item)
 
 
-def _may_review(project_id: UUID | IdColumn) -> tuple[ColumnElement[bool], ...]:
+def _may_review(project_id: UUID) -> tuple[ColumnElement[bool], ...]:
     return (
         Membership.project_id == project_id,
         Membership.role.in_(REVIEWING_ROLES),

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from hitl.accounts.models import Project, User
@@ -60,6 +60,11 @@ def reviews_of(item: Item) -> Select[Review]:
         .options(joinedload(Review.reviewer), selectinload(Review.revisions).options(*WITH_MARKS))
         .order_by(Review.id)
     )
+
+
+def waits_to_be_counted() -> ColumnElement[bool]:
+    """Whether an item has a review that came too late to count, and that a lead may let count."""
+    return exists().where(Review.item_id == Item.id, Review.standing == "extra")
 
 
 def history(item: Item) -> Select[Revision]:

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, exists, select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from hitl.accounts.models import Project
 from hitl.capture.models import Response
-from hitl.core import clock, cursors
-from hitl.queue.models import Assignment, Item, ItemTarget, Lease, RuleVersion, Selection
-from hitl.queue.queries import SlotCounts, items_of_project, open_items, slot_counts, stuck_items
+from hitl.core import clock
+from hitl.queue.finding import items_page
+from hitl.queue.models import Assignment, Item, ItemTarget, RuleVersion, Selection
+from hitl.queue.queries import SlotCounts, slot_counts
 from hitl.queue.reasons import why_here
 from hitl.queue.rules import inclusion_probability
+from hitl.queue.search import texts_of
+from hitl.queue.words import Term, terms_in
 from hitl.review.corrections import text_of
-from hitl.review.models import Review
+from webui.queue.filters import Filters
+from webui.queue.found import Piece, found_in
 from webui.queue.wording import age, taken_in_words
 
 PAGE_ITEMS = 25
@@ -30,6 +34,7 @@ class Row:
     item: Item
     said: str  # what is to be reviewed
     asked: str  # what it answers
+    found: dict[str, list[Piece]]  # the words searched for, where they stand: in `said`, `asked` or `earlier`
     reasons: list[str]
     chance: float | None  # how likely it was to be drawn; none where chance had no part in it
     counts: SlotCounts
@@ -46,49 +51,14 @@ class Listing:
     next_cursor: str | None
 
 
-def items_in(project: Project, state: str) -> Select[Item]:
-    """The items of a state: open, held, partly, stuck, extras (with a review that waits to be counted) or closed."""
-    held = exists().where(Lease.item_id == Item.id, Lease.ended_as.is_(None))
-    partly = exists().where(Lease.item_id == Item.id, Lease.ended_as == "completed", Lease.holds_slot)
-    extras = exists().where(Review.item_id == Item.id, Review.standing == "extra")
-    return {
-        "open": open_items(project),
-        "held": open_items(project).where(held),
-        "partly": open_items(project).where(partly),
-        "stuck": stuck_items(project),
-        "extras": items_of_project(project).where(extras).order_by(Item.sort_key, Item.id),
-        "closed": items_of_project(project).where(Item.closed_at.is_not(None)),
-    }[state]
+def listing(db: Session, project: Project, filters: Filters, cursor: str | None) -> Listing:
+    """Return one page of the items that were asked for. Raises BadCursor."""
+    targets = selectinload(Item.targets).options(joinedload(ItemTarget.response).defer(Response.context))
+    page = items_page(db, project, filters.wanted(), cursor=cursor, limit=PAGE_ITEMS, options=[targets])
+    return Listing(_rows(db, page.rows, terms_in(filters.search)), page.next_cursor)
 
 
-def listing(db: Session, project: Project, state: str, cursor: str | None) -> Listing:
-    """Return one page of the items in a state: in the order of the queue, closed ones newest first.
-
-    Raises BadCursor.
-    """
-    query = items_in(project, state).options(
-        selectinload(Item.targets).options(joinedload(ItemTarget.response).defer(Response.context))
-    )
-    if state == "closed":
-        page = cursors.page(db, query, Item.id, cursor=cursor, limit=PAGE_ITEMS, newest_first=True)
-        return Listing(_rows(db, page.rows), page.next_cursor)
-    if cursor is not None:
-        query = query.where(_after(db, project, cursor))
-    items = db.scalars(query.limit(PAGE_ITEMS + 1)).all()
-    more = len(items) > PAGE_ITEMS
-    items = items[:PAGE_ITEMS]
-    return Listing(_rows(db, items), cursors.encode(items[-1].id) if more else None)
-
-
-def _after(db: Session, project: Project, cursor: str) -> object:
-    """The condition of what follows an item in the queue's order, where it stands now."""
-    last = db.get(Item, cursors.decode(cursor))
-    if last is None or last.project_id != project.id:
-        raise cursors.BadCursor(param="/cursor")
-    return tuple_(Item.sort_key, Item.id) > tuple_(last.sort_key, last.id)
-
-
-def _rows(db: Session, items: Sequence[Item]) -> list[Row]:
+def _rows(db: Session, items: Sequence[Item], terms: Sequence[Term]) -> list[Row]:
     ids = [item.id for item in items]
     counts = defaultdict(SlotCounts, slot_counts(db, ids))
     reserved, now = _reserved_for(db, ids), clock.now()
@@ -98,6 +68,7 @@ def _rows(db: Session, items: Sequence[Item]) -> list[Row]:
             item=item,
             said=said_by(item),
             asked=asked_of(item),
+            found=_found(item, terms) if terms else {},
             reasons=_reasons(db, item, selections[item.id]),
             chance=_chance(item, selections[item.id]),
             counts=counts[item.id],
@@ -111,6 +82,17 @@ def _rows(db: Session, items: Sequence[Item]) -> list[Row]:
 
 def _waited(item: Item, now: datetime) -> str:
     return age(item.created_at, item.closed_at or now)
+
+
+def _found(item: Item, terms: Sequence[Term]) -> dict[str, list[Piece]]:
+    """Return the lines in which words that were searched for stand; of what was said earlier only if in no other."""
+    lines = {"said": found_in(said_by(item), terms), "asked": found_in(asked_of(item), terms, 120)}
+    found = {name: pieces for name, pieces in lines.items() if pieces is not None}
+    if found:
+        return found
+    texts = (text for target in item.targets if target.response for text in texts_of(target.response))
+    earlier = next((pieces for text in texts if (pieces := found_in(text, terms)) is not None), None)
+    return {} if earlier is None else {"earlier": earlier}
 
 
 def _reserved_for(db: Session, item_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
@@ -153,10 +135,15 @@ def _chance(item: Item, selections: Sequence[Selection]) -> float | None:
 
 def said_by(item: Item) -> str:
     """Return the words under review."""
-    if item.kind != "response":
+    if item.kind == "comparison":
         return f"{len(item.targets)} responses to the same input"
-    response = item.targets[0].response
+    response = response_of(item)
     return (text_of(response.output) or _calls(response)) if response else ""
+
+
+def response_of(item: Item) -> Response | None:
+    """Return the first response that an item is about: of a conversation, the one at which it stood."""
+    return next((target.response for target in item.targets if target.response is not None), None)
 
 
 def _calls(response: Response) -> str:
@@ -166,7 +153,7 @@ def _calls(response: Response) -> str:
 
 def asked_of(item: Item) -> str:
     """Return the last thing that the user said before."""
-    response = item.targets[0].response if item.targets else None
+    response = response_of(item)
     if response is None:
         return ""
     said = [message for message in response.input["messages"] if message["role"] == "user"]

@@ -14,16 +14,18 @@ from hitl.core.errors import NotFound
 from hitl.queue import items, rules
 from hitl.queue.capacity import Draws, capacity, draws_by_rule
 from hitl.queue.errors import NoRubric, NotAReviewer, RuleNameTaken
+from hitl.queue.finding import COUNTED, counts
 from hitl.queue.models import Assignment, Item, Rule
-from hitl.queue.queries import counts_by_state, lease_counts, reviewers, running_rules, stuck_count
+from hitl.queue.queries import reviewers, running_rules
 from hitl.queue.reasons import share_in_words
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
 from hitl.review.errors import NothingToCompareBy
 from hitl.review.submission import admit
+from webui.queue.filters import AGES, KINDS, PRIORITIES, SORTS, STATES, Filters
 from webui.queue.forms import WHOM, RuleForm, read_whole_number
 from webui.queue.item_page import item_page, review_of
 from webui.queue.listing import listing
-from webui.queue.wording import ENDS, age, capacity_in_words, looked_at, plural, terms_in_words
+from webui.queue.wording import ENDS, age, capacity_in_words, kinds_in_words, looked_at, plural, terms_in_words
 
 bp = Blueprint(
     "queue",
@@ -37,31 +39,39 @@ PROJECT = "/projects/<slug>"
 ITEM = f"{PROJECT}/items/<uuid:item_id>"
 RULE = f"{PROJECT}/rules/<uuid:rule_id>"
 
-STATES = ("open", "held", "partly", "stuck", "extras", "closed")
-
 
 @bp.get(f"{PROJECT}/queue")
 @allow(Permission.QUEUE)
 def index(slug: str) -> str:
     """Show the items of one state, whether people keep up, and the rules."""
-    state = request.args.get("state", "open")
-    if state not in STATES:
+    rules, people = _rules(), {str(person.id): person.name for person in g.db.scalars(reviewers(g.project))}
+    filters = Filters.read(request.args, {str(rule.id): rule.name for rule, _, _ in rules}, people)
+    if filters.state not in STATES:
         raise NotFound
     cursor = request.args.get("cursor")
-    open_count, _waiting, partly, closed = g.db.execute(counts_by_state(g.project)).one()
-    held, holders = g.db.execute(lease_counts(g.project)).one()
     now_and_then = capacity(g.db, g.project)
     return render_template(
         "queue/index.html",
-        state=state,
+        filters=filters,
+        state=filters.state,
         cursor=cursor,
-        page=listing(g.db, g.project, state, cursor),
-        counts={"open": open_count, "held": held, "partly": partly, "closed": closed},
-        holders=holders,
-        stuck=g.db.scalar(stuck_count(g.project)),
+        page=listing(g.db, g.project, filters, cursor),
+        counts=counts(g.db, g.project, midnight=clock.now().replace(hour=0, minute=0, second=0, microsecond=0)),
+        counted=COUNTED,
+        kinds_in_words=kinds_in_words,
         capacity=capacity_in_words(now_and_then),
         looked_at=looked_at(now_and_then),
-        rules=_rules(),
+        rules=rules,
+        people=people,
+        choices={
+            "kind": KINDS,
+            "rule": [("", "Any rule"), *((str(rule.id), rule.name) for rule, _, _ in rules)],
+            "person": [("", "For anyone or someone"), ("nobody", "For anyone"), *people.items()],
+            "priority": PRIORITIES,
+            "age": AGES,
+            "sort": SORTS,
+        },
+        limits={"priority": MAX_PRIORITY_DAYS},
     )
 
 

@@ -1,5 +1,6 @@
 """What leads read about the queue, in whole sentences."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from hitl.queue.capacity import Capacity
@@ -41,6 +42,15 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     ('1 review', '1,200 reviews')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def kinds_in_words(by_kind: Mapping[str, int]) -> str:
+    """Return how many of each kind: "320 responses, 12 comparisons"; nothing where there are only responses."""
+    others = [plural(by_kind[kind], kind) for kind in ("comparison", "conversation") if by_kind.get(kind)]
+    if not others:
+        return ""
+    responses = [plural(by_kind["response"], "response")] if by_kind.get("response") else []
+    return ", ".join(responses + others)
 
 
 def taken_in_words(counts: SlotCounts) -> str:

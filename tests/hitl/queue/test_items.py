@@ -274,6 +274,17 @@ class TestQueries:
 
         assert tuple(db.execute(counts_by_state(project)).one()) == (1, 1, 1, 2)
 
+    def test_it_takes_no_item_for_stuck_because_of_others(self, db, project, join):
+        one, other = join(), join()
+        factories.Item(project=project)
+        factories.Item(project=project)
+
+        leases.skip(db, leases.claim(db, project, one))
+        leases.skip(db, leases.claim(db, project, other))
+        leases.skip(db, leases.claim(db, project, one))
+
+        assert len(db.scalars(stuck_items(project)).all()) == 1
+
     def test_they_find_items_that_nobody_is_left_for(self, db, project, ann, add):
         item = add(reviews_wanted=2)
         assert db.scalars(stuck_items(project)).all() == []
