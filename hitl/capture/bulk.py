@@ -1,43 +1,62 @@
 """Many rows into one table, as quickly as the database takes them."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from itertools import repeat
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 import orjson
 from psycopg import sql
 from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, JSON, Dialect, Row, Table, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import ARRAY, JSON, Row, String, Table, Text, Uuid, bindparam, func, select, true
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import TypeEngine
 
 from hitl.capture.models import Conversation, Response
-from hitl.core.database import Base, insert_into
+from hitl.core.database import Base, UtcDateTime, insert_into
 
 WORTH_COPYING = 20  # rows; below, the plain way is as quick
 
 
-def insert_missing(db: Session, model: type[Base], rows: Sequence[dict[str, Any]]) -> bool:
-    """Insert rows, all with the same columns in the same order, unless a unique key is taken; say whether all went in.
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The values of a column that are all one."""
 
-    Column defaults are not applied.
+    value: Any
+
+
+Column: TypeAlias = list[Any] | Same
+
+
+def insert_missing(db: Session, model: type[Base], columns: Mapping[str, Column], count: int) -> bool:
+    """Insert so many rows, unless a unique key is taken; say whether all went in.
+
+    columns: the values of the rows by column. Column defaults are not applied.
 
     Batches that may meet must come sorted by that key, or two of them could wait for each other in a circle.
     """
     table = cast(Table, model.__table__)
     if db.get_bind().dialect.name == "sqlite":
-        return _insert_many(db, table, rows) == len(rows)
-    if len(rows) >= WORTH_COPYING:
+        return _insert_many(db, table, columns, count) == count
+    if count >= WORTH_COPYING:
         try:
             with db.begin_nested():
-                _copy(db, table, rows)
+                _copy(db, table, columns, count)
         except UniqueViolation:
             pass  # COPY knows no ON CONFLICT; somebody else stored one of them a moment ago
         else:
             return True
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*_as_lists(columns, count), strict=True)]
     done = db.execute(insert_into(db, model).on_conflict_do_nothing(), rows)
-    count: int = done.rowcount  # type: ignore[attr-defined]
-    return count == len(rows)
+    return int(done.rowcount) == count  # type: ignore[attr-defined]
+
+
+def _as_lists(columns: Mapping[str, Column], count: int) -> list[list[Any]]:
+    return [[column.value] * count if isinstance(column, Same) else column for column in columns.values()]
 
 
 def rows_with_client_ids(
@@ -66,42 +85,73 @@ _WORTH_KNOWING: dict[type[Response | Conversation], list[InstrumentedAttribute[A
 }
 
 
-def _insert_many(db: Session, table: Table, rows: Sequence[dict[str, Any]]) -> int:
+def _insert_many(db: Session, table: Table, columns: Mapping[str, Column], count: int) -> int:
     """Write by the driver's executemany, past SQLAlchemy, which would look at each row. Returns how many went in."""
-    names = list(rows[0])
     connection = db.connection()
-    quote = connection.dialect.identifier_preparer.quote
+    spelled = _spelled(table, columns, count, _spelling_for_sqlite)
+    return connection.exec_driver_sql(_insertion(table, tuple(columns)), list(zip(*spelled, strict=True))).rowcount
+
+
+@cache
+def _insertion(table: Table, names: tuple[str, ...]) -> str:
+    quote = sqlite.dialect().identifier_preparer.quote
     into = f"{table.name} ({', '.join(map(quote, names))})"
-    command = f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"  # noqa: S608  # our names
-    columns = [_as_stored(table.c[name].type, connection.dialect, [row[name] for row in rows]) for name in names]
-    return connection.exec_driver_sql(command, list(zip(*columns, strict=True))).rowcount
+    return f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"  # noqa: S608  # our names
 
 
-def _as_stored(kind: TypeEngine[Any], dialect: Dialect, values: list[Any]) -> Iterable[Any]:
-    """Return the values of one column as SQLAlchemy would hand them to the driver."""
-    if isinstance(kind, JSON):
-        return map(_spelling(kind), values)
-    convert = kind.dialect_impl(dialect).bind_processor(dialect)
-    return values if convert is None else map(convert, values)
-
-
-def _copy(db: Session, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+def _copy(db: Session, table: Table, columns: Mapping[str, Column], count: int) -> None:
     """Write by COPY, about three times as fast as INSERT with the same rows."""
-    names = list(rows[0])
-    spell = [_spelling(table.c[name].type) for name in names]
     command = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
+    lines = map("\t".join, zip(*_spelled(table, columns, count, _spelling_for_copy), strict=True))
     raw = db.connection().connection.driver_connection
     with raw.cursor() as cursor, cursor.copy(command) as copy:  # type: ignore[union-attr]
-        for row in rows:
-            copy.write_row([write(value) for write, value in zip(spell, row.values(), strict=True)])
+        copy.write("\n".join(lines) + "\n")
 
 
-def _spelling(kind: Any) -> Callable[[Any], Any]:
-    """Return how a value of this type is given to COPY: as text where the driver's own way is slow."""
+Spell: TypeAlias = Callable[[Any], Any]
+
+
+def _spelled(
+    table: Table, columns: Mapping[str, Column], count: int, spelling: Callable[[TypeEngine[Any]], Spell | None]
+) -> list[Iterable[Any]]:
+    """Return the columns with each value as it is handed to the driver."""
+    spelled: list[Iterable[Any]] = []
+    for name, column in columns.items():
+        spell = spelling(table.c[name].type)
+        if isinstance(column, Same):
+            spelled.append(repeat(spell(column.value) if spell else column.value, count))
+        else:
+            spelled.append(map(spell, column) if spell else column)
+    return spelled
+
+
+def _spelling_for_sqlite(kind: TypeEngine[Any]) -> Spell | None:
     if isinstance(kind, JSON):
-        return lambda value: None if value is None else orjson.dumps(value).decode()
+        return lambda value: orjson.dumps(value).decode()
     if isinstance(kind, Uuid):
-        return lambda value: None if value is None else str(value)
-    return lambda value: value
+        return lambda value: None if value is None else value.hex
+    if isinstance(kind, UtcDateTime):
+        return lambda value: value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None
+
+
+def _spelling_for_copy(kind: TypeEngine[Any]) -> Spell:
+    if isinstance(kind, JSON):
+        return lambda value: orjson.dumps(value).decode().replace("\\", "\\\\")
+    if isinstance(kind, UtcDateTime):
+        return datetime.isoformat
+    if isinstance(kind, String):
+        return _text_for_copy
+    return lambda value: NULL if value is None else str(value)
+
+
+NULL = "\\N"
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _text_for_copy(text: str | None) -> str:
+    if text is None:
+        return NULL
+    return text.translate(_ESCAPED) if "\\" in text or not text.isprintable() else text

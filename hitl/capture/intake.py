@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.capture import feedback
-from hitl.capture.bulk import insert_missing, rows_with_client_ids
+from hitl.capture.bulk import Column, Same, insert_missing, rows_with_client_ids
 from hitl.capture.errors import IdTaken, RowInvalid
 from hitl.capture.events import ResponsesCaptured
 from hitl.capture.models import Conversation, Response
+from hitl.capture.plain import plain_row
 from hitl.capture.pseudonyms import pseudonym
 from hitl.capture.results import Result, rejected
 from hitl.capture.rows import ResponseRow, read_row
@@ -22,38 +24,38 @@ from hitl.core.canonical import content_hash
 from hitl.core.ids import new_id
 from hitl.core.secrets import Keys
 
-# Columns that are stored as the row has them.
-COPIED = (
-    "model",
-    "model_version",
-    "prompt_name",
-    "prompt_version",
-    "parameters",
-    "input_tokens",
-    "output_tokens",
-    "latency_seconds",
-    "cost_usd",
-    "trace_id",
-    "context",
-    "signals",
-    "metadata",
-    "may_train",
-    "turn",
-)
+# Columns that are stored as the row has them, and what stands there when it does not say.
+COPIED: dict[str, Any] = {
+    "model": None,
+    "model_version": None,
+    "prompt_name": None,
+    "prompt_version": None,
+    "parameters": {},
+    "input_tokens": None,
+    "output_tokens": None,
+    "latency_seconds": None,
+    "cost_usd": None,
+    "trace_id": None,
+    "context": [],
+    "signals": {},
+    "metadata": {},
+    "may_train": "unknown",
+    "turn": None,
+}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Arrival:
     """A valid row, ready to be stored."""
 
     index: int
+    row: dict[str, Any]  # by the fields of ResponseRow; what the client did not say may be left out
+    id: UUID
+    client_id: str | None
     conversation: str | None  # the client's id of it
-    values: dict[str, Any]  # of the columns; conversation_id follows
-
-    @property
-    def client_id(self) -> str | None:
-        found: str | None = self.values["client_id"]
-        return found
+    end_user: str | None  # pseudonym
+    input_hash: str
+    content_hash: str
 
 
 @dataclass(frozen=True)
@@ -74,51 +76,65 @@ def capture_responses(db: Session, project: Project, rows: Sequence[Any], keys: 
     """
     results: dict[int, Result] = {}
     arrivals: list[Arrival] = []
+    pseudonyms = _Pseudonyms(keys, project.id)
     for index, raw in enumerate(rows):
         try:
-            row = read_row(ResponseRow, raw, f"{at}/{index}" if at else "")
-            arrivals.append(_arrival(index, row, project.id, keys))
+            arrivals.append(_arrival(index, raw, f"{at}/{index}" if at else "", pseudonyms))
         except RowInvalid as problem:
             results[index] = rejected(problem)
     created, stored = _store(db, project.id, arrivals)
     for arrival in arrivals:
         results[arrival.index] = _result(arrival, created, stored, at)
-    _tell(db, project.id, [arrival for arrival in arrivals if arrival.values["id"] in created])
+    _tell(db, project.id, [arrival for arrival in arrivals if arrival.id in created])
     return [results[index] for index in range(len(rows))]
 
 
-def _arrival(index: int, row: ResponseRow, project_id: UUID, keys: Keys) -> Arrival:
-    input_hash = content_hash(row.input)
-    end_user = None if row.end_user is None else pseudonym(keys, project_id, row.end_user)
-    copied = {column: getattr(row, column) for column in COPIED}
-    values = {
-        **copied,
-        "id": new_id(),
-        "project_id": project_id,
-        "client_id": row.client_id,
-        "content_hash": _hash_of_all(row, copied, input_hash, end_user),
-        "end_user": end_user,
-        "input": row.input,
-        "input_hash": input_hash,
-        "output": row.output,
-        "created_at": row.created_at or clock.now(),
-    }
-    return Arrival(index, row.conversation_id, values)
+class _Pseudonyms(dict[str, str]):
+    """Pseudonyms by the client's names; in a batch the same people come again and again."""
+
+    def __init__(self, keys: Keys, project_id: UUID) -> None:
+        self._keys, self._project_id = keys, project_id
+
+    def __missing__(self, end_user: str) -> str:
+        made = self[end_user] = pseudonym(self._keys, self._project_id, end_user)
+        return made
 
 
-def _hash_of_all(row: ResponseRow, copied: dict[str, Any], input_hash: str, end_user: str | None) -> str:
+def _arrival(index: int, raw: Any, at: str, pseudonyms: _Pseudonyms) -> Arrival:
+    row = plain_row(raw)
+    is_plain = row is not None
+    if row is None:
+        row = vars(read_row(ResponseRow, raw, at))
+    input_hash = content_hash(row["input"], has_texts_only=is_plain)
+    name = row.get("end_user")
+    end_user = None if name is None else pseudonyms[name]
+    return Arrival(
+        index,
+        row,
+        new_id(),
+        row.get("client_id"),
+        row.get("conversation_id"),
+        end_user,
+        input_hash,
+        _hash_of_all(row, input_hash, end_user),
+    )
+
+
+def _hash_of_all(row: dict[str, Any], input_hash: str, end_user: str | None) -> str:
     """Hash what the client sent. A default that is spelled out counts like one left out."""
-    content = {
-        **copied,
-        "input": input_hash,
-        "output": row.output,
-        "conversation": row.conversation_id,
-        "end_user": end_user,
-        "created_at": row.created_at and row.created_at.isoformat(),
-    }
-    if row.may_train == "unknown":
+    content = {_HASHED_AS.get(key, key): value for key, value in row.items() if value or not _is_absent(value)}
+    content.pop("client_id", None)
+    content["input"] = input_hash
+    if end_user is not None:
+        content["end_user"] = end_user
+    if "created_at" in content:
+        content["created_at"] = content["created_at"].isoformat()
+    if content.get("may_train") == "unknown":
         del content["may_train"]
-    return content_hash({key: value for key, value in content.items() if value or not _is_absent(value)})
+    return content_hash(content)
+
+
+_HASHED_AS = {"conversation_id": "conversation"}
 
 
 def _is_absent(value: Any) -> bool:
@@ -134,16 +150,37 @@ def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> tuple[set[
     conversations = _conversations(db, project_id, new)
     # Every batch locks in the same order, so that two batches with the same ids never wait for each other in a circle.
     new.sort(key=lambda arrival: arrival.client_id or "")
-    values = [{**a.values, "conversation_id": conversations.get(a.conversation or "")} for a in new]
-    written = {"captured_at": clock.now(), "feed_number": feeds.number_of(db.connection())}
-    for row in values:
-        row.update(written)
-    if insert_missing(db, Response, values):
-        stored.update({a.client_id: Stored(a.values["id"], a.values["content_hash"]) for a in new if a.client_id})
+    columns = _columns(project_id, new, conversations, clock.now(), feeds.number_of(db.connection()))
+    if insert_missing(db, Response, columns, len(new)):
+        stored.update({a.client_id: Stored(a.id, a.content_hash) for a in new if a.client_id is not None})
     else:  # another batch was quicker with some of them
         stored.update(_stored(db, project_id, {arrival.client_id for arrival in new}))
     kept = {known.id for known in stored.values()}
-    return {a.values["id"] for a in new if a.client_id is None or a.values["id"] in kept}, stored
+    return {a.id for a in new if a.client_id is None or a.id in kept}, stored
+
+
+def _columns(
+    project_id: UUID, new: list[Arrival], conversations: dict[str | None, UUID], now: datetime, feed_number: int
+) -> dict[str, Column]:
+    rows = [arrival.row for arrival in new]
+    said = set().union(*rows)
+    columns: dict[str, Column] = {
+        "id": [arrival.id for arrival in new],
+        "project_id": Same(project_id),
+        "client_id": [arrival.client_id for arrival in new],
+        "content_hash": [arrival.content_hash for arrival in new],
+        "conversation_id": [conversations.get(arrival.conversation) for arrival in new],
+        "end_user": [arrival.end_user for arrival in new],
+        "input": [row["input"] for row in rows],
+        "input_hash": [arrival.input_hash for arrival in new],
+        "output": [row["output"] for row in rows],
+        "created_at": [row.get("created_at") or now for row in rows],
+        "captured_at": Same(now),
+        "feed_number": Same(feed_number),
+    }
+    for name, default in COPIED.items():
+        columns[name] = [row.get(name, default) for row in rows] if name in said else Same(default)
+    return columns
 
 
 def _stored(db: Session, project_id: UUID, client_ids: set[str | None]) -> dict[str | None, Stored]:
@@ -161,23 +198,28 @@ def _first_of_each(arrivals: Iterable[Arrival]) -> Iterable[Arrival]:
         yield arrival
 
 
-def _conversations(db: Session, project_id: UUID, arrivals: list[Arrival]) -> dict[str, UUID]:
+def _conversations(db: Session, project_id: UUID, arrivals: list[Arrival]) -> dict[str | None, UUID]:
     """Return our ids of the conversations that these rows belong to, making those that are new."""
     wanted: dict[str, str | None] = {}
     for arrival in arrivals:
         if arrival.conversation is not None:
-            wanted[arrival.conversation] = wanted.get(arrival.conversation) or arrival.values["end_user"]
+            wanted[arrival.conversation] = wanted.get(arrival.conversation) or arrival.end_user
     if not wanted:
         return {}
     known = _known_conversations(db, project_id, wanted)
-    missing: list[dict[str, Any]] = [
-        {"id": new_id(), "project_id": project_id, "client_id": name, "end_user": wanted[name], "metadata": {}}
-        for name in sorted(wanted.keys() - known.keys())
-    ]
+    missing = sorted(wanted.keys() - known.keys())
     if missing:
-        made_at = clock.now()
-        if insert_missing(db, Conversation, [{**values, "created_at": made_at} for values in missing]):
-            known.update({values["client_id"]: (values["id"], values["end_user"]) for values in missing})
+        ids = [new_id() for _ in missing]
+        columns: dict[str, Column] = {
+            "id": ids,
+            "project_id": Same(project_id),
+            "client_id": missing,
+            "end_user": [wanted[name] for name in missing],
+            "metadata": Same({}),
+            "created_at": Same(clock.now()),
+        }
+        if insert_missing(db, Conversation, columns, len(missing)):
+            known.update({name: (identifier, wanted[name]) for name, identifier in zip(missing, ids, strict=True)})
         else:
             known = _known_conversations(db, project_id, wanted)
     for name in sorted(known):
@@ -195,11 +237,10 @@ def _known_conversations(
 
 
 def _result(arrival: Arrival, created: set[UUID], stored: dict[str | None, Stored], at: str) -> Result:
-    identifier = arrival.values["id"]
-    if identifier in created:
-        return Result("created", identifier)
+    if arrival.id in created:
+        return Result("created", arrival.id)
     known = stored[arrival.client_id]
-    if known.content_hash == arrival.values["content_hash"]:
+    if known.content_hash == arrival.content_hash:
         return Result("duplicate", known.id)
     return rejected(IdTaken(param=f"{at}/{arrival.index}/client_id" if at else "/client_id"))
 
@@ -207,7 +248,7 @@ def _result(arrival: Arrival, created: set[UUID], stored: dict[str | None, Store
 def _tell(db: Session, project_id: UUID, created: list[Arrival]) -> None:
     if not created:
         return
-    events.publish(db, ResponsesCaptured(project_id, [arrival.values["id"] for arrival in created]))
+    events.publish(db, ResponsesCaptured(project_id, [arrival.id for arrival in created]))
     feedback.attach_waiting(
         db,
         project_id,

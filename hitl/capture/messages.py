@@ -154,7 +154,7 @@ _WORDS_ALONE = ("role", "content")
 _SPEAKERS = frozenset({"system", "developer", "user", "assistant"})  # a tool also says which call it answers
 
 
-def _is_words_alone(message: Any) -> bool:
+def is_words_alone(message: Any) -> bool:
     """Whether this is a message as most are: who speaks and a text, and already as it is stored."""
     return (
         type(message) is dict
@@ -167,13 +167,13 @@ def _is_words_alone(message: Any) -> bool:
 
 def _pass_words_alone(messages: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """Spare plain messages the full check, which would find nothing and return them equal."""
-    if type(messages) is list and 0 < len(messages) <= MAX_MESSAGES and all(map(_is_words_alone, messages)):
+    if type(messages) is list and 0 < len(messages) <= MAX_MESSAGES and all(map(is_words_alone, messages)):
         return messages
     return check(messages)
 
 
 def _pass_answer_alone(message: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    return message if _is_words_alone(message) and message["role"] == "assistant" else check(message)
+    return message if is_words_alone(message) and message["role"] == "assistant" else check(message)
 
 
 _Assistant: TypeAlias = Annotated[AssistantMessage, AfterValidator(_ensure_it_says_something)]

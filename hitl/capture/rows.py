@@ -38,7 +38,7 @@ EARLIEST_YEAR, LATEST_YEAR = 1970, 2999
 RowT = TypeVar("RowT", bound=BaseModel)
 
 
-def _read_time(value: Any) -> datetime:
+def read_time(value: Any) -> datetime:
     """Only texts: a bare number could be seconds or milliseconds, and a guess would be wrong unnoticed."""
     if isinstance(value, str):
         try:
@@ -69,7 +69,7 @@ ClientId: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARA
 Word: TypeAlias = Annotated[str, Field(max_length=MAX_ID_CHARACTERS)]
 Count: TypeAlias = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Amount: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Time: TypeAlias = Annotated[datetime, BeforeValidator(_read_time, json_schema_input_type=datetime)]
+Time: TypeAlias = Annotated[datetime, BeforeValidator(read_time, json_schema_input_type=datetime)]
 SmallObject: TypeAlias = Annotated[dict[str, Any], AfterValidator(_ensure_small)]
 
 

@@ -18,31 +18,7 @@ from hitl.core.canonical import content_hash
 from hitl.core.secrets import keys_of
 from hitl.demo import real_data
 from tests.hitl import factories
-from tests.hitl.capture.rows import response_row, thumbs_down
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(st.characters()), below, max_size=4),
-    max_leaves=12,
-)
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-MESSAGES = st.fixed_dictionaries({"role": st.sampled_from(["system", "user"]), "content": TEXT})
-NEARLY_ROWS = st.fixed_dictionaries(
-    {
-        "input": st.fixed_dictionaries({"messages": st.lists(MESSAGES | JSON, min_size=1, max_size=3)}),
-        "output": st.fixed_dictionaries({"role": st.just("assistant"), "content": TEXT | JSON}),
-    },
-    optional={
-        "client_id": TEXT,
-        "metadata": st.dictionaries(TEXT, JSON, max_size=3),
-        "signals": st.dictionaries(TEXT, st.floats() | st.integers() | JSON, max_size=3),
-        "created_at": st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()) | JSON,
-        "model": TEXT | JSON,
-        "turn": st.integers(),
-        "end_user": TEXT,
-        "conversation_id": TEXT,
-    },
-)
+from tests.hitl.capture.rows import JSON, NEARLY_ROWS, response_row, thumbs_down
 
 
 class TestCaptureResponses:
