@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts.models import Project, User
@@ -20,7 +20,7 @@ from hitl.capture.json_values import ensure_storable, pointer
 from hitl.core import clock
 from hitl.core.database import insert_into
 from hitl.core.ids import new_id
-from hitl.queue.models import Item, Lease
+from hitl.queue.models import ITEM_KINDS, Item, ItemTarget, Lease
 from hitl.review.errors import RubricDraftChanged, RubricDraftTooLarge, RubricRefused
 from hitl.review.models import Draft, Review, RubricDraft, RubricVersion
 from hitl.review.rubrics import RESERVED_NAMES, Criterion, Rubric, publish_rubric
@@ -80,9 +80,11 @@ def discard_rubric_draft(db: Session, project: Project, *, seen_number: int) -> 
     The row stays for its number: a page from before must not pass for up to date.
     """
     draft = _locked_draft(db, project)
-    if draft.criteria is not None and draft.number != seen_number:
+    if draft.criteria is None:
+        return
+    if draft.number != seen_number:
         raise RubricDraftChanged(param="/seen_number")
-    draft.criteria, draft.base_id = None, None
+    _end(draft)
     db.flush()
 
 
@@ -91,7 +93,8 @@ def publish_rubric_draft(
 ) -> tuple[RubricVersion, int]:
     """Make the draft the project's next version, put it in use, and end the draft.
 
-    also_untouched: give it to the open items that nobody has begun, too, unless these are very many.
+    also_untouched: give it to the open items that nobody has begun and of which it asks something, too, unless these
+        are very many.
     Returns the version and how many items were given it.
     Raises RubricDraftChanged, RubricRefused.
     """
@@ -102,9 +105,10 @@ def publish_rubric_draft(
     if problems:
         param, said = next(iter(problems.items()))
         raise RubricRefused(said, param=param)
-    version = publish_rubric(db, project, Rubric.model_validate({"criteria": completed(draft.criteria)}), by=by)
-    draft.criteria, draft.base_id = None, None
-    moved = _give_to_untouched(db, project, version) if also_untouched else 0
+    rubric = rubric_of_draft(draft.criteria)
+    version = publish_rubric(db, project, rubric, by=by)
+    _end(draft)
+    moved = _give_to_untouched(db, project, rubric, version) if also_untouched else 0
     return version, moved
 
 
@@ -113,13 +117,18 @@ def open_items(db: Session, project: Project) -> int:
     return db.scalar(select(func.count()).select_from(Item).where(Item.project_id == project.id, _is_open())) or 0
 
 
-def untouched_items(db: Session, project: Project) -> int:
-    """Return how many open items nobody has begun, counted up to one more than can be given another rubric."""
-    untouched = select(Item.id).where(*_untouched(project)).limit(MAX_ITEMS_MOVED + 1)
+def untouched_items(db: Session, project: Project, rubric: Rubric) -> int:
+    """Return how many open items that a rubric can judge nobody has begun, up to one more than can be given it."""
+    untouched = select(Item.id).where(*_untouched(project), _can_be_judged_by(rubric)).limit(MAX_ITEMS_MOVED + 1)
     return db.scalar(select(func.count()).select_from(untouched.subquery())) or 0
 
 
 # --- Whether it can be published --------------------------------------------------------------------------------------
+
+
+def rubric_of_draft(criteria: Sequence[Mapping[str, Any]]) -> Rubric:
+    """Return the rubric that criteria without problems make."""
+    return Rubric.model_validate({"criteria": completed(criteria)})
 
 
 def completed(criteria: Sequence[Mapping[str, Any]]) -> Criteria:
@@ -246,6 +255,12 @@ def _locked_draft(db: Session, project: Project) -> RubricDraft:
     ).one()
 
 
+def _end(draft: RubricDraft) -> None:
+    """A save that was sent before, and comes late, does not bring the draft back: it saw another number."""
+    draft.criteria, draft.base_id = None, None
+    draft.number += 1
+
+
 def _is_open() -> ColumnElement[bool]:
     return Item.closed_at.is_(None)
 
@@ -265,8 +280,20 @@ def _untouched(project: Project) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _give_to_untouched(db: Session, project: Project, version: RubricVersion) -> int:
-    if untouched_items(db, project) > MAX_ITEMS_MOVED:
+def _can_be_judged_by(rubric: Rubric) -> ColumnElement[bool]:
+    """By a rubric that asks nothing of an item, nobody could ever review it."""
+    kinds = [kind for kind in ITEM_KINDS if kind != "comparison" and rubric.can_judge(kind)]
+    has_third = select(ItemTarget.item_id).where(ItemTarget.item_id == Item.id, ItemTarget.position == 2).exists()
+    compared = [is_so for count, is_so in ((2, ~has_third), (3, has_third)) if rubric.can_judge("comparison", count)]
+    return or_(Item.kind.in_(kinds), and_(Item.kind == "comparison", or_(false(), *compared)))
+
+
+def _give_to_untouched(db: Session, project: Project, rubric: Rubric, version: RubricVersion) -> int:
+    if untouched_items(db, project, rubric) > MAX_ITEMS_MOVED:
         return 0
-    given = update(Item).where(*_untouched(project)).values(rubric_version_id=version.id)
-    return len(db.scalars(given.returning(Item.id), execution_options={"synchronize_session": False}).all())
+    # Locked as in hitl/queue/slots.py: an item that somebody has locked is about to be begun, or to change.
+    free = select(Item.id).where(*_untouched(project), _can_be_judged_by(rubric)).order_by(Item.id)
+    ids = db.scalars(free.with_for_update(key_share=True, skip_locked=True)).all()
+    given = update(Item).where(Item.id.in_(ids)).values(rubric_version_id=version.id)
+    db.execute(given, execution_options={"synchronize_session": False})
+    return len(ids)

@@ -224,6 +224,11 @@ class Rubric(_Part):
         ]
         return self.model_copy(update={"criteria": tuple(criteria)})
 
+    def can_judge(self, kind: str, response_count: int = 1) -> bool:
+        """Whether it asks anything of such an item; of a comparison, by what responses are compared."""
+        asked = self.asked_about(kind, response_count)
+        return asked.comparing is not None if kind == "comparison" else bool(asked.criteria)
+
     def _gives_way(self, criterion: "Criterion", response_count: int) -> bool:
         """Whether the other way of comparing is asked instead: pairwise for two responses, ranking for more."""
         if isinstance(criterion, Pairwise):

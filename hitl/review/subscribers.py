@@ -23,11 +23,8 @@ def start_with_a_rubric(db: Session, fact: ProjectCreated) -> None:
 def ensure_something_is_asked(db: Session, fact: ItemsWanted) -> None:
     """Refuse items that the rubric in use asks nothing of. Raises NothingToCompareBy, NothingToAsk."""
     rubric = rubric_of_version(db.get_one(RubricVersion, fact.rubric_version_id))
-    asked = rubric.asked_about(fact.kind, fact.response_count)
-    if fact.kind == "comparison" and asked.comparing is None:
-        raise NothingToCompareBy
-    if not asked.criteria:
-        raise NothingToAsk
+    if not rubric.can_judge(fact.kind, fact.response_count):
+        raise NothingToCompareBy if fact.kind == "comparison" else NothingToAsk
 
 
 @within(ItemReopened)

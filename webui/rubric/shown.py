@@ -16,7 +16,7 @@ from hitl.review.corrections import text_of
 from hitl.review.models import RubricVersion
 from hitl.review.queries import rubric_versions
 from hitl.review.rubric_changes import changes_between
-from hitl.review.rubric_drafts import Criteria, completed, problems_in, rubric_draft_of
+from hitl.review.rubric_drafts import Criteria, completed, problems_in, rubric_draft_of, rubric_of_draft
 from hitl.review.rubrics import Criterion, Rubric, rubric_of_version
 from webui.base.captured_text import LINE_LIMIT
 from webui.rubric.forms import as_typed, is_same
@@ -110,7 +110,7 @@ def work_of(db: Session, project: Project, typed: Criteria | None = None, hushed
     stored = as_typed(before) if draft is None or draft.criteria is None else draft.criteria
     criteria = stored if typed is None else typed
     problems = problems_in(criteria)
-    after = criteria if problems else Rubric.model_validate({"criteria": completed(criteria)}).as_json()
+    after = criteria if problems else rubric_of_draft(criteria).as_json()
     return Work(
         criteria=criteria,
         number=draft.number if draft else 0,

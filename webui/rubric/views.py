@@ -23,6 +23,7 @@ from hitl.review.rubric_drafts import (
     discard_rubric_draft,
     open_items,
     publish_rubric_draft,
+    rubric_of_draft,
     save_rubric_draft,
     untouched_items,
 )
@@ -216,7 +217,7 @@ def _live(criteria: Criteria) -> Response:
 
 
 def _publication(work: shown.Work) -> str:
-    untouched = untouched_items(g.db, g.project)
+    untouched = untouched_items(g.db, g.project, rubric_of_draft(work.criteria))
     return render_template(
         "rubric/publication.html",
         work=work,

@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -7,6 +8,7 @@ from hitl.accounts.models import Project, User
 from hitl.core.errors import TooLarge
 from hitl.queue.leases import claim, give_back
 from hitl.queue.models import Item
+from hitl.queue.slots import lock_item
 from hitl.review.errors import RubricDraftChanged, RubricRefused
 from hitl.review.models import Draft, RubricVersion
 from hitl.review.rubric_drafts import (
@@ -20,10 +22,13 @@ from hitl.review.rubric_drafts import (
     save_rubric_draft,
     untouched_items,
 )
-from hitl.review.rubrics import publish_rubric, read_rubric, rubric_in_use
+from hitl.review.rubrics import Rubric, publish_rubric, read_rubric, rubric_in_use
 from tests.hitl import factories
 
+A_WHILE = 0.5  # seconds in which the other transaction comes to its first wait
 THUMBS = {"kind": "thumbs", "name": "good", "label": "Good"}
+PAIRWISE = {"kind": "pairwise", "name": "better", "label": "Better"}
+RANKING = {"kind": "ranking", "name": "rank", "label": "Rank"}
 SCALE = {
     "kind": "scale",
     "name": "clear",
@@ -74,6 +79,13 @@ class TestSaving:
         with pytest.raises(RubricDraftChanged):
             save_rubric_draft(db, project, [THUMBS], seen_number=1, by=lead)
 
+    def test_a_save_that_comes_late_does_not_bring_an_ended_draft_back(self, db, project, lead):
+        save_rubric_draft(db, project, [THUMBS], seen_number=0, by=lead)
+        publish_rubric_draft(db, project, seen_number=1, by=lead)
+        with pytest.raises(RubricDraftChanged):
+            save_rubric_draft(db, project, [THUMBS], seen_number=1, by=lead)
+        assert rubric_draft_of(db, project) is None
+
     @pytest.mark.parametrize("label", ["NUL\0", "\ud800"])
     def test_it_refuses_what_cannot_be_stored(self, db, project, lead, label):
         with pytest.raises(RubricRefused):
@@ -112,7 +124,7 @@ class TestPublishing:
         partly.open_slots = 1
         fresh = factories.Item(project=project)
         db.flush()
-        assert (open_items(db, project), untouched_items(db, project)) == (4, 1)
+        assert (open_items(db, project), untouched_items(db, project, Rubric(criteria=[THUMBS]))) == (4, 1)
 
         save_rubric_draft(db, project, [THUMBS], seen_number=0, by=lead)
         version, moved = publish_rubric_draft(db, project, seen_number=1, by=lead, also_untouched=True)
@@ -126,7 +138,31 @@ class TestPublishing:
         reviewer = factories.Membership(project=project, role="annotator").user
         factories.Item(project=project)
         give_back(db, claim(db, project, reviewer))
-        assert untouched_items(db, project) == 1
+        assert untouched_items(db, project, Rubric(criteria=[THUMBS])) == 1
+
+    @pytest.mark.parametrize(
+        ("criteria", "given"),
+        [
+            ([THUMBS], {"response", "conversation"}),
+            ([PAIRWISE], {"two"}),
+            ([RANKING], {"two", "three"}),
+            ([THUMBS | {"asked_of": ["comparison"]}, PAIRWISE], {"two"}),
+        ],
+    )
+    def test_items_of_which_it_asks_nothing_keep_theirs(self, db, lead, project, criteria, given):
+        made = {
+            "response": factories.Item(project=project),
+            "conversation": factories.Item(project=project, kind="conversation"),
+            "two": factories.Comparison(project=project, texts="ab"),
+            "three": factories.Comparison(project=project, texts="abc"),
+        }
+        save_rubric_draft(db, project, criteria, seen_number=0, by=lead)
+        assert untouched_items(db, project, Rubric(criteria=criteria)) == len(given)
+        version, moved = publish_rubric_draft(db, project, seen_number=1, by=lead, also_untouched=True)
+
+        db.expire_all()
+        assert moved == len(given)
+        assert {name for name, item in made.items() if item.rubric_version_id == version.id} == given
 
     def test_items_of_other_projects_are_left_alone(self, db, project, lead):
         elsewhere = factories.Item()
@@ -212,6 +248,26 @@ class TestAtOnce:
 
         with ThreadPoolExecutor(4) as crowd:
             assert sorted(crowd.map(save, leads)) == ["saved", "told", "told", "told"]
+
+    def test_it_waits_for_nobody_who_holds_an_item(self, shared_database, committed):
+        project = factories.Project()
+        lead = factories.Membership(project=project, role="lead").user
+        first, second = (factories.Item(project=project) for _ in range(2))
+        save_rubric_draft(committed, project, [THUMBS], seen_number=0, by=lead)
+        committed.commit()
+
+        def publish():
+            with shared_database.writing() as db:
+                here, by = db.get_one(Project, project.id), db.get_one(User, lead.id)
+                return publish_rubric_draft(db, here, seen_number=1, by=by, also_untouched=True)[1]
+
+        with ThreadPoolExecutor(1) as crowd:
+            with shared_database.writing() as db:
+                lock_item(db, second.id)
+                published = crowd.submit(publish)
+                time.sleep(A_WHILE)
+                lock_item(db, first.id)  # it would wait for the second, and we for the first
+            assert published.result() in (1, 2)  # SQLite lets one write after the other
 
     def test_an_item_claimed_while_publishing_is_judged_by_one_rubric(self, shared_database, committed):
         """Whoever claims first keeps the old one; whoever claims after gets the new one."""
