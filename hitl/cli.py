@@ -7,15 +7,18 @@ from typing import Any
 import click
 
 COMMANDS = {
+    "backup": ("hitl.backup.commands:backup", "Write everything into one file."),
     "capture": ("hitl.capture.commands:capture", "Put responses from a file into a project."),
     "dataset": ("hitl.datasets.commands:dataset", "Freeze and look at dataset versions."),
     "db": ("hitl.core.commands:db", "Bring the database schema up to date, or check it."),
     "demo": ("hitl.demo.commands:demo", "Try the product with real data on this machine."),
+    "doctor": ("hitl.doctor.commands:doctor", "Say what is wrong with this installation."),
     "export": ("hitl.datasets.commands:export", "Write a dataset version in a trainer's format."),
     "key": ("hitl.accounts.commands:key", "Make and revoke API keys."),
     "member": ("hitl.accounts.commands:member", "Add people to projects."),
     "project": ("hitl.accounts.commands:project", "Make projects."),
     "queue": ("hitl.queue.commands:queue", "Look at what waits for review."),
+    "restore": ("hitl.backup.commands:restore_backup", "Put a backup into an empty database."),
     "rule": ("hitl.queue.commands:rule", "Decide which responses are reviewed."),
     "serve": ("hitl.server:serve", "Serve the pages and the API."),
     "user": ("hitl.accounts.commands:user", "Add people and reset passwords."),

@@ -144,6 +144,15 @@ class Database:
         with self.session(readonly=True) as db, db.begin():
             yield db
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """One transaction that cannot write and sees all as it was at its first look, whatever others commit since."""
+        # SQLite's transactions are that anyway; those of PostgreSQL look afresh with each statement unless told.
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        engine = self._reading_engine.execution_options(**options)
+        with Session(engine, expire_on_commit=False, info=dict(self.session_info)) as db, db.begin():
+            yield db
+
     def session(self, *, readonly: bool) -> Session:
         """Return a session whose transaction the caller ends (a request does, at its edge)."""
         engine = self._reading_engine if readonly else self.engine

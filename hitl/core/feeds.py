@@ -200,23 +200,34 @@ def decode(cursor: str) -> Place:
 def continue_after_restore(database: Database) -> None:
     """See to it that the next number is higher than all that rows carry, which another database may have given out."""
     with database.reading() as db:
-        highest = max((_highest_number(db, table) for table in _numbered_tables()), default=0)
-        if _last_given(db) >= highest:
+        highest = highest_number(db)
+        if last_given(db) >= highest:
             return
     with database.writing() as db:
-        number = max(highest + GAP, _last_given(db))
-        if database.is_sqlite:
-            db.merge(FeedClock(id=1, number=number))
-        else:
-            # Never back: another process may have raised it meanwhile.
-            rise = text("SELECT setval('feed_numbers', greatest(:number, last_value)) FROM feed_numbers")
-            db.execute(rise, {"number": number})
+        continue_above(db, highest)
 
 
-def _last_given(db: Session) -> int:
+def continue_above(db: Session, number: int) -> None:
+    """Let the numbers go on well above this one, which another database gave out, and never back."""
+    number = max(number + GAP, last_given(db))
+    if db.get_bind().dialect.name == "sqlite":
+        db.merge(FeedClock(id=1, number=number))
+    else:
+        # Another process may have raised it meanwhile.
+        rise = text("SELECT setval('feed_numbers', greatest(:number, last_value)) FROM feed_numbers")
+        db.execute(rise, {"number": number})
+
+
+def last_given(db: Session) -> int:
+    """Return the highest number that was given out so far."""
     if db.get_bind().dialect.name == "sqlite":
         return db.scalar(select(FeedClock.number)) or 0
     return int(db.scalar(_LAST_NUMBER))
+
+
+def highest_number(db: Session) -> int:
+    """Return the highest number that a row carries."""
+    return max((_highest_number(db, table) for table in _numbered_tables()), default=0)
 
 
 def _numbered_tables() -> list[Any]:

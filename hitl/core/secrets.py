@@ -90,21 +90,32 @@ def load_keys(settings: Settings) -> Keys:
 
     Raises SecretMissing, SecretTooShort, SecretFileUnusable.
     """
+    return Keys.derive(secret_in_use(settings))
+
+
+def secret_in_use(settings: Settings) -> str:
+    """Return the secret itself. Raises as `load_keys` does."""
     if settings.secret is not None:
         secret = settings.secret.get_secret_value()
         if len(secret) < MIN_SECRET_CHARACTERS:
             raise SecretTooShort
-        return Keys.derive(secret)
-    database_file = sqlite_file(settings.database_url)
-    if database_file is None:
+        return secret
+    kept = secret_file(settings)
+    if kept is None:
         raise SecretMissing
     try:
-        return Keys.derive(_kept_secret(database_file.with_name(database_file.name + ".secret")))
+        return _kept_secret(kept)
     except OSError as error:
         raise SecretFileUnusable(
-            f"The secret beside the database {database_file} can be neither read nor made: {error.strerror}. "
-            "Check HITL_DATABASE_URL and the rights on its folder."
+            f"The secret beside the database {sqlite_file(settings.database_url)} can be neither read nor made: "
+            f"{error.strerror}. Check HITL_DATABASE_URL and the rights on its folder."
         ) from error
+
+
+def secret_file(settings: Settings) -> Path | None:
+    """Return the file beside a SQLite database in which its secret is kept; None for other databases."""
+    database_file = sqlite_file(settings.database_url)
+    return None if database_file is None else database_file.with_name(database_file.name + ".secret")
 
 
 def ensure_same_secret(database: Database, keys: Keys) -> None:

@@ -68,6 +68,19 @@ class Storage:
         except OSError as error:
             raise StorageTrouble(f"{name} cannot be read from {self.url}: {error}") from error
 
+    def names(self, name: str = "") -> list[str]:
+        """Return the names of all files in a folder and those below it, or of the one file of this name.
+
+        Raises StorageTrouble.
+        """
+        try:
+            if name and self.files.get_file_info(name).is_file:
+                return [name]
+            found = self.files.get_file_info(fs.FileSelector(name, allow_not_found=True, recursive=True))
+        except OSError as error:
+            raise StorageTrouble(f"{self.url} cannot be listed: {error}") from error
+        return sorted(info.path for info in found if info.is_file)
+
     def remove_folder(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there."""
         if self.files.get_file_info(name).type != fs.FileType.NotFound:
