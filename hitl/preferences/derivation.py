@@ -14,7 +14,7 @@ of its cause. Whether the response may train anything is asked when a dataset ve
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from hitl.capture.models import Response
@@ -123,9 +123,13 @@ def why_nothing(db: Session, review: Review, revision: Revision) -> WhyNothing |
     return _why_undecided(db, review, revision)
 
 
+_TAUGHT_SOMETHING = select(
+    or_(*(exists().where(table.revision_id == bindparam("revision")) for table in (Evidence, Verdict, Demonstration)))
+)
+
+
 def _taught_something(db: Session, revision: Revision) -> bool:
-    tables = (Evidence, Verdict, Demonstration)
-    return any(db.scalar(select(table.id).where(table.revision_id == revision.id).limit(1)) for table in tables)
+    return bool(db.scalar(_TAUGHT_SOMETHING, {"revision": revision.id}))
 
 
 def _why_undecided(db: Session, review: Review, revision: Revision) -> WhyNothing:

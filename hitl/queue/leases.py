@@ -6,11 +6,12 @@ Where the slot goes at each end is written in slots.py.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Uuid, and_, bindparam, exists, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Table, Uuid, and_, bindparam, exists, func, insert, or_, select, true, update
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.util import identity_key
 
@@ -236,7 +237,7 @@ def _start_lease(
         "shuffle_seed": shuffle_seed(db, item_id, reviewer.id),
     }
     _START.run(db.connection(), values)
-    return _known(db, Lease(**values))
+    return _known(db, Lease(**values, ended_at=None, ended_as=None, skip_reason=None))
 
 
 def _known(db: Session, lease: Lease) -> Lease:
@@ -292,18 +293,21 @@ def skip(db: Session, lease: Lease, reason: str | None = None) -> None:
     release(db, item, lease, "skipped")
 
 
-def complete(db: Session, lease: Lease) -> bool:
+def complete(db: Session, lease: Lease, locked: Item | None = None) -> bool:
     """End a lease by a review, and say whether that review counts.
+
+    locked: its item, where the caller has already locked it as all here do, and read the lease afresh since.
 
     It counts if this person has a slot: the lease's own, or one that they came to after the lease ended (a newer lease
     on the item, which then ends, or a reservation), or else one that is open. Otherwise it is an extra. Either way the
     lease ends as completed, also one that had expired or was given back, so that the item does not come back to them.
     Raises LeaseEnded after a skip or an earlier review.
     """
-    item = _lock(db, lease)
-    if _is_barred(db, lease):
+    item = locked or _lock(db, lease)
+    others = _others_that_run_or_bar(db, lease)
+    if any(one.ended_as in BARRING_ENDS for one in (lease, *others)):
         raise LeaseEnded
-    has_slot = [lease.holds_slot, _give_up_newer_lease(db, lease), _give_up_assignment(db, lease)]
+    has_slot = [lease.holds_slot, _give_up(others), _give_up_assignment(db, lease)]
     lease.holds_slot = any(has_slot) or take_open_slot(item)
     _end(lease, "completed")
     settle(db, item)
@@ -394,25 +398,23 @@ def _end(lease: Lease, ended_as: str) -> None:
     lease.ended_at = clock.now()
 
 
-def _is_barred(db: Session, lease: Lease) -> bool:
-    theirs = and_(Lease.item_id == lease.item_id, Lease.reviewer_id == lease.reviewer_id)
-    return bool(db.scalar(select(exists().where(theirs, Lease.ended_as.in_(BARRING_ENDS)))))
-
-
-def _give_up_newer_lease(db: Session, lease: Lease) -> bool:
-    """End the other running lease of this person on this item, and say whether it held a slot."""
-    newer = db.scalar(
-        select(Lease).where(
-            Lease.item_id == lease.item_id,
-            Lease.reviewer_id == lease.reviewer_id,
-            Lease.ended_as.is_(None),
-            Lease.id != lease.id,
-        )
+def _others_that_run_or_bar(db: Session, lease: Lease) -> Sequence[Lease]:
+    """The other leases of this person on this item that still run, of which there is at most one, or that bar them."""
+    others = select(Lease).where(
+        Lease.item_id == lease.item_id,
+        Lease.reviewer_id == lease.reviewer_id,
+        Lease.id != lease.id,
+        or_(Lease.ended_as.is_(None), Lease.ended_as.in_(BARRING_ENDS)),
     )
-    if newer is None:
-        return False
-    held_slot, newer.holds_slot = newer.holds_slot, False
-    _end(newer, "given_back")
+    return db.scalars(others.execution_options(populate_existing=True)).all()
+
+
+def _give_up(running: Sequence[Lease]) -> bool:
+    """End other leases of this person on this item, and say whether one held a slot."""
+    held_slot = any(lease.holds_slot for lease in running)
+    for lease in running:
+        lease.holds_slot = False
+        _end(lease, "given_back")
     return held_slot
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.util import identity_key
 
 from hitl.accounts.models import Membership
 from hitl.core import clock, events
@@ -29,6 +30,7 @@ _LOCK_MEMBERSHIP = Prepared(
     .where(_memberships.c.user_id == bindparam("reviewer"), _memberships.c.project_id == bindparam("project"))
     .with_for_update(key_share=True)
 )
+_COLUMNS_OF_ITEM = [column.key for column in Item.__table__.columns]
 
 
 def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
@@ -40,7 +42,12 @@ def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
 
 def lock_item(db: Session, item_id: UUID) -> Item:
     """Return the item as it is now; nobody else moves its slots until this transaction ends."""
-    return lock_items(db, [item_id])[0]
+    known = db.identity_map.get(identity_key(Item, item_id))
+    if known is None:
+        return lock_items(db, [item_id])[0]
+    # What an item is about never changes, so what is known of that need not be read again.
+    db.refresh(known, _COLUMNS_OF_ITEM, with_for_update={"key_share": True})
+    return known
 
 
 def lock_items(db: Session, item_ids: Iterable[UUID], *, skip_locked: bool = False) -> list[Item]:
@@ -89,22 +96,27 @@ def end_assignment(assignment: Assignment) -> None:
 
 def settle(db: Session, item: Item) -> None:
     """Close an item for which nothing is left to do; open a closed one again that has something."""
-    if _has_slots_left(db, item):
+    has_slots_left, is_held = _what_is_left(db, item)
+    if has_slots_left:
         if item.closed_at is not None:
             item.closed_at = item.closed_as = None
             events.publish(db, ItemReopened(item.id))
     # A surplus lease keeps its item from closing: what reviewers may not see before the close would show to its holder.
-    elif item.closed_at is None and not _is_held(db, item):
+    elif item.closed_at is None and not is_held:
         item.closed_at, item.closed_as = clock.now(), "complete"
 
 
-def _has_slots_left(db: Session, item: Item) -> bool:
-    if item.open_slots > 0:
-        return True
-    held = exists().where(Lease.item_id == item.id, Lease.ended_as.is_(None), Lease.holds_slot)
-    reserved = exists().where(Assignment.item_id == item.id, IS_RESERVING)
-    return bool(db.scalar(select(or_(held, reserved))))
+_RUNNING = (Lease.item_id == bindparam("item"), Lease.ended_as.is_(None))
+_WHAT_IS_LEFT = select(
+    or_(
+        exists().where(*_RUNNING, Lease.holds_slot),
+        exists().where(Assignment.item_id == bindparam("item"), IS_RESERVING),
+    ),
+    exists().where(*_RUNNING),
+)
 
 
-def _is_held(db: Session, item: Item) -> bool:
-    return bool(db.scalar(select(exists().where(Lease.item_id == item.id, Lease.ended_as.is_(None)))))
+def _what_is_left(db: Session, item: Item) -> tuple[bool, bool]:
+    """Whether any slot is not yet used up, and whether anybody holds the item."""
+    has_slots_taken, is_held = db.execute(_WHAT_IS_LEFT, {"item": item.id}).one()
+    return bool(item.open_slots > 0 or has_slots_taken), bool(is_held)

@@ -10,6 +10,7 @@ from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.capture.models import Response
 from hitl.core import clock, events, feeds
+from hitl.core.ids import new_id
 from hitl.queue import leases, slots
 from hitl.queue.blindness import blind_name
 from hitl.queue.errors import NoOpenSlot
@@ -39,13 +40,12 @@ def submit_review(db: Session, lease: Lease, answers: Answers, seconds_on_displa
     if review is not None and review.lease_id == lease.id:
         raise ReviewIsOpen  # a late repeat of what was taken back since
     is_unblinded = _names_models(item, review)
-    is_counted = leases.complete(db, lease)
+    is_counted = leases.complete(db, lease, locked=item)
     if review is None:
-        review = Review(project_id=item.project_id, item=item, reviewer=lease.reviewer)
+        review = Review(id=new_id(), project_id=item.project_id, item=item, reviewer=lease.reviewer)
         db.add(review)
     review.lease = lease
     review.standing = "counted" if is_counted else "extra"
-    db.flush()  # gives a new review its id
     revision = _add_revision(db, review, answers, seconds_on_display, is_unblinded)
     drop_draft(db, item, lease.reviewer)
     events.publish(db, ReviewSubmitted(review.id, revision.id))
@@ -171,24 +171,31 @@ def _same_again(db: Session, review: Review, answers: Answers) -> Review:
 def _add_revision(
     db: Session, review: Review, answers: Answers, seconds_on_display: float | None, is_unblinded: bool
 ) -> Revision:
-    last = db.scalar(select(func.max(Revision.number)).where(Revision.review_id == review.id)) or 0
     judged = judged_of(db, review.item)
-    revision = answers.as_revision(rubric_of(db, review.item), judged, last + 1, clock.now())
+    revision = answers.as_revision(rubric_of(db, review.item), judged, _last_number(db, review) + 1, clock.now())
+    revision.id = new_id()
     revision.review_id = review.id
     revision.seconds_on_display = seconds_on_display
     revision.is_unblinded = is_unblinded
     db.add(revision)
     review.feed_number = feeds.number_of(db.connection())  # also where nothing else of the review changes
-    db.flush()  # gives the revision its id
-    _let_count(db, review)
+    if is_unblinded:
+        _let_count(db, review)
+    elif review.standing == "counted":
+        review.counting_revision_id = revision.id
     db.flush()
     db.expire(review, ["revisions"])
     return revision
 
 
+def _last_number(db: Session, review: Review) -> int:
+    if review in db.new:
+        return 0
+    return db.scalar(select(func.max(Revision.number)).where(Revision.review_id == review.id)) or 0
+
+
 def _let_count(db: Session, review: Review) -> None:
     """Let the newest revision count that was made blind."""
     if review.standing == "counted":
-        blind = newest_revision(review.id).where(~Revision.is_unblinded)
-        newest = db.scalar(blind)
-        review.counting_revision_id = None if newest is None else newest.id
+        blind = select(Revision.id).where(Revision.review_id == review.id, ~Revision.is_unblinded)
+        review.counting_revision_id = db.scalar(blind.order_by(Revision.number.desc()).limit(1))
