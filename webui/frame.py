@@ -10,7 +10,7 @@ from hitl.accounts.permissions import Permission
 from hitl.accounts.projects import projects_of
 from hitl.core.errors import AppError, NotFound
 from hitl.core.http import answer
-from hitl.queue.queries import WAITING_COUNT_LIMIT, waiting_count
+from hitl.queue.waiting import WAITING_COUNT_LIMIT, waiting_count
 from webui.base.appearance import chosen_appearance, local_path
 from webui.base.layout import Layout, NavEntry, ProjectLink, initials_of, visible_to
 from webui.base.trouble import Trouble, WayOn, trouble_for
@@ -106,8 +106,8 @@ def _settings_path(path: str) -> str:
 
 
 def _waiting(project: Project, user: User) -> dict[str, Any]:
-    count = g.db.scalar(waiting_count(user, project))
-    return {"count": count, "count_goes_on": count == WAITING_COUNT_LIMIT}
+    count = waiting_count(g.db, user, project)
+    return {"count": count, "count_goes_on": count >= WAITING_COUNT_LIMIT}
 
 
 def account_links(project: Project | None) -> tuple[NavEntry, ...]:

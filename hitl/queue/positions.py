@@ -85,7 +85,7 @@ def from_head() -> ColumnElement[UUID]:
     What somebody else has locked is passed over. Parameters: project, reviewer.
     """
     item = _items.alias("next_item")
-    return _locked(select(item.c.id).where(*_is_open(item), *_is_new(item)), item).scalar_subquery()
+    return _locked(_waiting(item), item).scalar_subquery()
 
 
 def from_position() -> ColumnElement[UUID]:
@@ -94,10 +94,38 @@ def from_position() -> ColumnElement[UUID]:
     Parameters: project, reviewer, and those of the position.
     """
     before, behind = _items.alias("item_before"), _items.alias("item_behind")
-    first_behind = select(behind.c.id).where(*_is_open(behind), _place(behind) > _AT, *_is_new(behind))
     return func.coalesce(
-        _locked(_opened_before(before), before).scalar_subquery(), _locked(first_behind, behind).scalar_subquery()
+        _locked(_opened_before(before), before).scalar_subquery(),
+        _locked(_waiting_behind(behind), behind).scalar_subquery(),
     )
+
+
+def number_from_head(at_most: int) -> ColumnElement[int]:
+    """How many items are open to the reviewer, counted no further than to a number. Parameters: project, reviewer."""
+    item = _items.alias("waiting")
+    return _number(_in_order(_waiting(item), item), at_most)
+
+
+def number_from_position(at_most: int) -> ColumnElement[int]:
+    """The same from a position on; what opened before it and what is behind it are each counted so far at most.
+
+    Parameters: project, reviewer, and those of the position.
+    """
+    before, behind = _items.alias("item_before"), _items.alias("item_behind")
+    return _number(_opened_before(before), at_most) + _number(_in_order(_waiting_behind(behind), behind), at_most)
+
+
+def _number(items: Select[UUID], at_most: int) -> ColumnElement[int]:
+    first = items.limit(literal_column(str(at_most))).subquery()
+    return select(func.count()).select_from(first).scalar_subquery()
+
+
+def _waiting(item: FromClause) -> Select[UUID]:
+    return select(item.c.id).where(*_is_open(item), *_is_new(item))
+
+
+def _waiting_behind(item: FromClause) -> Select[UUID]:
+    return select(item.c.id).where(*_is_open(item), _place(item) > _AT, *_is_new(item))
 
 
 def _opened_before(item: FromClause) -> Select[UUID]:
@@ -118,8 +146,11 @@ def _opened_since() -> CTE:
 
 
 def _locked(items: Select[UUID], item: FromClause) -> Select[UUID]:
-    in_order = items.order_by(item.c.sort_key, item.c.id).limit(1)
-    return in_order.with_for_update(key_share=True, skip_locked=True, of=item)
+    return _in_order(items, item).limit(1).with_for_update(key_share=True, skip_locked=True, of=item)
+
+
+def _in_order(items: Select[UUID], item: FromClause) -> Select[UUID]:
+    return items.order_by(item.c.sort_key, item.c.id)
 
 
 def _is_open(item: FromClause) -> tuple[ColumnElement[bool], ...]:

@@ -31,8 +31,6 @@ from hitl.queue.models import Assignment, InputSelection, Item, ItemTarget, Leas
 # Completed and skipped bar a person from an item; given back and expired do not.
 BARRING_ENDS = ("completed", "skipped")
 REVIEWING_ROLES = tuple(role for role, permissions in ROLES.items() if Permission.REVIEW in permissions)
-# Counting goes this far and no further: beyond it, "1,000 or more" says the same at a fixed price.
-WAITING_COUNT_LIMIT = 1000
 # Said with the number itself: a bound value would hide from SQLite that the index of open items serves.
 HAS_OPEN_SLOT: ColumnElement[bool] = Item.open_slots > literal_column("0")
 # Said with its end, though an ended assignment reserves nothing: the indices are of those that stand.
@@ -110,16 +108,6 @@ def items_reserved_for(reviewer: User, project: Project) -> Select[UUID]:
         select(Assignment.item_id)
         .join(Item, Item.id == Assignment.item_id)
         .where(mine, is_of_project(Item.project_id, project.id))
-    )
-
-
-def waiting_count(reviewer: User, project: Project) -> Select[int]:
-    """How many items a person may still take: what is reserved for them, and what is open up to WAITING_COUNT_LIMIT."""
-    open_to_them = items_open_to(reviewer, project).limit(WAITING_COUNT_LIMIT).subquery()
-    reserved = items_reserved_for(reviewer, project).subquery()
-    return select(
-        select(func.count()).select_from(open_to_them).scalar_subquery()
-        + select(func.count()).select_from(reserved).scalar_subquery()
     )
 
 

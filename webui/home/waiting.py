@@ -14,8 +14,9 @@ from hitl.datasets.models import DatasetVersion
 from hitl.datasets.versions import versions_of
 from hitl.queue.capacity import Capacity, Draws, capacity, draws_by_rule
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease, Rule
-from hitl.queue.queries import WAITING_COUNT_LIMIT, running_leases, running_rules, stuck_count, waiting_count
+from hitl.queue.queries import running_leases, running_rules, stuck_count
 from hitl.queue.rules import terms_of
+from hitl.queue.waiting import WAITING_COUNT_LIMIT, waiting_count
 from hitl.review.models import Draft, Review
 from hitl.review.queries import review_count_since
 from webui.queue.listing import said_by
@@ -80,12 +81,12 @@ def to_review(db: Session, user: User, project: Project) -> ToReview:
         .join(Assignment.item)
         .where(Assignment.reviewer_id == user.id, Assignment.is_reserving, Item.project_id == project.id)
     )
-    waiting = db.scalar(waiting_count(user, project)) or 0
+    waiting = waiting_count(db, user, project)
     return ToReview(
         unfinished=_unfinished(db, user, project),
         reserved=db.scalar(reserved) or 0,
         waiting=waiting,
-        waiting_goes_on=waiting == WAITING_COUNT_LIMIT,
+        waiting_goes_on=waiting >= WAITING_COUNT_LIMIT,
         done_today=db.scalar(review_count_since(user, project, _midnight())) or 0,
     )
 

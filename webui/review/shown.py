@@ -18,11 +18,11 @@ from hitl.accounts.models import Project, User
 from hitl.accounts.projects import settings_of
 from hitl.core import clock
 from hitl.queue.models import Item, ItemTarget, Lease
-from hitl.queue.queries import WAITING_COUNT_LIMIT, items_added_since, waiting_count
+from hitl.queue.queries import items_added_since
 from hitl.queue.reasons import why_here
+from hitl.queue.waiting import WAITING_COUNT_LIMIT, waiting_count
 from hitl.review.answers import Answers
 from hitl.review.corrections import text_of
-from hitl.review.drafts import draft_of
 from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
 from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
@@ -115,7 +115,7 @@ def work_of(db: Session, reviewer: User, project: Project) -> Work:
     """Return how a person's day goes in a project."""
     return Work(
         done_today=done_today(db, reviewer, project),
-        waiting=db.scalar(waiting_count(reviewer, project)) or 0,
+        waiting=waiting_count(db, reviewer, project),
         can_undo=bool(db.scalar(select(submitted_reviews(reviewer).where(Review.project_id == project.id).exists()))),
     )
 
@@ -132,9 +132,8 @@ def new_items_an_hour(db: Session, project: Project) -> int:
     return round(count / (PACE_WINDOW / timedelta(hours=1)))
 
 
-def hold_of(db: Session, lease: Lease, project: Project) -> Hold:
+def hold_of(db: Session, lease: Lease, project: Project, draft: Draft | None) -> Hold:
     """Return a lease as its holder sees it."""
-    draft = draft_of(db, lease.item, lease.reviewer)
     return Hold(
         lease_id=lease.id,
         ends_at=lease.expires_at,

@@ -18,7 +18,8 @@ from hitl.queue.leases import claim as claim_next
 from hitl.queue.leases import extend, give_back, lease_held_by
 from hitl.queue.leases import skip as skip_item
 from hitl.queue.models import Lease
-from hitl.queue.queries import running_leases, waiting_count
+from hitl.queue.queries import running_leases
+from hitl.queue.waiting import waiting_count
 from hitl.review.drafts import draft_of, save_draft
 from hitl.review.errors import AnswersRefused, StaleDraft
 from hitl.review.models import Review
@@ -55,7 +56,7 @@ def next_item(slug: str) -> Answered:
     held = _held_lease()
     if held is not None:
         return _to_lease(held)
-    if not g.db.scalar(waiting_count(g.user, g.project)):
+    if not waiting_count(g.db, g.user, g.project):
         return ("", 204) if _is_htmx() else _nothing_waits()
     return _work("review/_start.html", work=shown.work_of(g.db, g.user, g.project))
 
@@ -277,14 +278,15 @@ def _item(
     lease: Lease, filled: shown.Filled | None = None, status: int = 200, *, said: str = "", can_undo: bool = False
 ) -> Answered:
     subject = shown.subject_of(g.db, lease)
+    draft = draft_of(g.db, lease.item, g.user)
     return _work(
         "review/_comparison.html" if subject.is_comparison else "review/_item.html",
         status,
         said=said,
         undo_is_near=can_undo,
         subject=subject,
-        hold=shown.hold_of(g.db, lease, g.project),
-        filled=filled or shown.filled_by_draft(draft_of(g.db, lease.item, g.user)),
+        hold=shown.hold_of(g.db, lease, g.project, draft),
+        filled=filled or shown.filled_by_draft(draft),
         work=shown.work_of(g.db, g.user, g.project),
         skip_reasons=forms.SKIP_REASONS,
         now=clock.now(),

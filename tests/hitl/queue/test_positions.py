@@ -11,6 +11,7 @@ from hitl.core import clock
 from hitl.queue import leases
 from hitl.queue.items import add_item, assign, change_priority, change_reviews_wanted, unassign
 from hitl.queue.models import Item, QueuePosition
+from hitl.queue.waiting import waiting_count
 from tests.hitl import factories
 
 
@@ -25,6 +26,15 @@ class TestSomebodyFarAhead:
     def test_they_go_on_behind_it(self, db, project, ann, items, passed):
         assert [claim_and_complete(db, project, ann) for _ in range(5)] == [item.id for item in items[5:]]
         assert leases.claim(db, project, ann) is None
+
+    def test_they_are_told_how_much_waits_before_and_behind_it(self, db, project, ann, ben, items, passed):
+        assert waiting_count(db, ann, project) == 5
+        assert waiting_count(db, ben, project) == 10
+
+        add_item(db, project, [factories.Response(project=project)], priority=3)
+        assign(db, items[8], ann, by=None)
+        assert waiting_count(db, ann, project) == 6
+        assert waiting_count(db, ben, project) == 11
 
     def test_they_get_first_what_comes_in_before_it(self, db, project, ann, passed):
         urgent = add_item(db, project, [factories.Response(project=project)], priority=3)
