@@ -1,3 +1,4 @@
+import gzip
 import re
 
 import pytest
@@ -113,6 +114,40 @@ class TestStaticFiles:
     @pytest.mark.parametrize("query", ["", "?v=000000000000"])
     def test_it_has_them_ask_again_otherwise(self, client, query):
         assert client.get(f"/static/base/css/tokens.css{query}").headers["Cache-Control"] == "no-cache"
+
+    def test_static_files_are_sent_compressed(self, client):
+        plain = client.get("/static/base/js/htmx.min.js", headers={"Accept-Encoding": "identity"})
+        packed = client.get("/static/base/js/htmx.min.js", headers={"Accept-Encoding": "gzip, br"})
+
+        assert (plain.headers.get("Content-Encoding"), packed.headers["Content-Encoding"]) == (None, "gzip")
+        assert gzip.decompress(packed.data) == plain.data
+        assert int(packed.headers["Content-Length"]) == len(packed.data) < len(plain.data) / 2
+        assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"
+        assert "Accept-Ranges" not in packed.headers
+
+    def test_a_compressed_file_that_the_browser_has_is_not_sent_again(self, client):
+        first = client.get("/static/base/js/htmx.min.js", headers={"Accept-Encoding": "gzip"})
+        again = {"Accept-Encoding": "gzip", "If-None-Match": first.headers["ETag"]}
+
+        assert first.headers["ETag"].startswith('W/"')
+        assert client.get("/static/base/js/htmx.min.js", headers=again).status_code == 304
+
+    def test_a_part_of_a_file_is_a_part_of_the_file_as_it_is(self, client):
+        part = client.get("/static/base/js/htmx.min.js", headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+
+        assert (part.status_code, len(part.data)) == (206, 10)
+        assert "Content-Encoding" not in part.headers
+
+    def test_pages_are_not_compressed(self, client):
+        page = client.get("/review", headers={"Accept-Encoding": "gzip"})
+
+        assert "Content-Encoding" not in page.headers
+
+    def test_a_first_visit_takes_little(self, client):
+        links = set(re.findall(r'(?:href|src)="(/static/[^"#]+)', client.get("/review").text))
+        files = [client.get(link, headers={"Accept-Encoding": "gzip"}).data for link in links]
+
+        assert sum(map(len, files)) < 100_000
 
     def test_it_has_every_icon_that_a_template_names(self, client):
         sprite = client.get("/static/base/icons.svg").text
