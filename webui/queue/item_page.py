@@ -1,5 +1,6 @@
 """One item as leads see it: what it is about, who has it, what was decided, and how it came here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,16 @@ from hitl.queue.models import Assignment, Item, Lease, RuleVersion, Selection
 from hitl.queue.queries import SlotCounts, leases_of, reviewers, selections_of, slot_counts, standing_assignments
 from hitl.queue.reasons import why_here
 from hitl.queue.rules import inclusion_probability
+from hitl.review.answers import Answers
 from hitl.review.corrections import text_of
+from hitl.review.judged import Judged, judged_of
 from hitl.review.models import Review, Revision
 from hitl.review.queries import reviews_of
-from hitl.review.rubrics import Rubric, rubric_of
+from hitl.review.rubrics import CANNOT_JUDGE, Corrected, Criterion, Rubric, Scale, Spans, Text, rubric_of
 from webui.base.transcript import Transcript, transcript
+from webui.review.compared import LETTERS
+from webui.review.marking import Marked, passages
+from webui.review.wording import in_words, turn_names
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class ShownReview:
     review: Review
     newest: Revision | None
     marks: list[tuple[str, str]]  # criterion and what was said
+    passages: list[tuple[str, Marked]]  # what is marked: in which response or turn, and the words
     correction: str | None
 
 
@@ -55,7 +62,7 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
     selections = _selections(db, item, responses)
     return ItemPage(
         item=item,
-        transcripts=[_transcript(db, response) for response in responses],
+        transcripts=[_transcript(db, item, response) for response in responses],
         counts=slot_counts(db, [item.id]).get(item.id, SlotCounts()),
         lead=_sentence(why_here(db, item)),
         selections=selections,
@@ -78,12 +85,18 @@ def _is_blind(item: Item, leases: list[Lease], reader: User) -> bool:
     return is_at_it or (item.kind == "comparison" and item.closed_at is None)
 
 
-def _transcript(db: Session, response: Response) -> Transcript:
+def _transcript(db: Session, item: Item, response: Response) -> Transcript:
     said = [
         {"kind": given.kind, "value": given.value, "comment": given.comment, "source": given.source}
         for given in db.scalars(feedback_about(response))
     ]
-    return transcript(response.input["messages"], response.output, feedback=said, context=response.context)
+    return transcript(
+        response.input["messages"],
+        response.output,
+        feedback=said,
+        context=response.context,
+        is_whole=item.kind == "conversation",
+    )
 
 
 def _selections(db: Session, item: Item, responses: list[Response]) -> list[Selection]:
@@ -101,43 +114,60 @@ def _may_be_given_to(db: Session, project: Project, leases: list[Lease], assignm
 
 
 def _reviews(db: Session, item: Item) -> list[ShownReview]:
-    rubric = rubric_of(db, item)
-    return [_shown(review, rubric) for review in db.scalars(reviews_of(item))]
+    rubric, judged = rubric_of(db, item), judged_of(db, item)
+    return [_shown(review, rubric, judged) for review in db.scalars(reviews_of(item))]
 
 
-def _shown(review: Review, rubric: Rubric) -> ShownReview:
+def _shown(review: Review, rubric: Rubric, judged: Judged) -> ShownReview:
     newest = review.revisions[-1] if review.revisions else None
     if newest is None:
-        return ShownReview(review, None, [], None)
-    correction = text_of(newest.corrections[0].output) if newest.corrections else None
-    return ShownReview(review, newest, _marks(newest, rubric), correction)
+        return ShownReview(review, None, [], [], None)
+    values = Answers.of(newest, rubric).values
+    said = [(criterion, values[criterion.name]) for criterion in rubric.criteria if criterion.name in values]
+    names = _names(judged)
+    return ShownReview(
+        review=review,
+        newest=newest,
+        marks=[
+            (criterion.label, _in_full(criterion, value, names))
+            for criterion, value in said
+            if not isinstance(criterion, Corrected)
+        ],
+        passages=[
+            passage
+            for criterion, value in said
+            if isinstance(criterion, Spans)
+            for passage in _passages(criterion, value, judged, names)
+        ],
+        correction=text_of(newest.corrections[0].output) if newest.corrections else None,
+    )
 
 
-def _marks(revision: Revision, rubric: Rubric) -> list[tuple[str, str]]:
-    """Return what a revision says, criterion by criterion, in the rubric's order and words."""
-    said = [(criterion.label, _said(revision, criterion)) for criterion in rubric.criteria]
-    return [(label, words) for label, words in said if words]
+def _names(judged: Judged) -> dict[str, str]:
+    """Return what this page calls the responses, in the order in which it shows them, and the turns."""
+    letters = zip(judged.responses, LETTERS, strict=False)
+    return turn_names(judged) | {str(response.id): letter for response, letter in letters}
 
 
-def _said(revision: Revision, criterion: Any) -> str:
-    for rating in revision.ratings:
-        if rating.criterion == criterion.name:
-            return _rated(rating.value, criterion)
-    for remark in revision.remarks:
-        if remark.criterion == criterion.name:
-            return remark.text
-    labels = {option.value: option.label for option in getattr(criterion, "options", ())}
-    chosen = [tag.value for tag in revision.tags if tag.criterion == criterion.name]
-    return ", ".join(labels.get(value, value) for value in chosen)
+def _in_full(criterion: Criterion, value: Any, names: Mapping[str, str]) -> str:
+    """Return an answer in words; a point of a scale with what it means."""
+    if isinstance(criterion, Scale) and criterion.per == "item" and value != CANNOT_JUDGE:
+        label = next((point.label for point in criterion.points if point.value == value), "")
+        return f"{value}: {label}" if label else str(value)
+    return value if isinstance(criterion, Text) and criterion.per == "item" else in_words(criterion, value, names)
 
 
-def _rated(value: int | None, criterion: Any) -> str:
-    if value is None:
-        return "cannot judge"
-    if criterion.kind == "thumbs":
-        return "up" if value else "down"
-    labels = {point.value: point.label for point in getattr(criterion, "points", ())}
-    return f"{value}: {labels[value]}" if value in labels else str(value)
+def _passages(criterion: Spans, value: Any, judged: Judged, names: Mapping[str, str]) -> list[tuple[str, Marked]]:
+    """Return what was marked, each with where: which response or turn, empty where there is but one text."""
+    if criterion.per == "item":
+        return [("", one) for one in passages(criterion, value, judged.whole().words or "")]
+    words = {part.key: part.words or "" for part in judged.parts(criterion).values()}
+    return [
+        (names[key], one)
+        for key, text in words.items()
+        if key in value
+        for one in passages(criterion, value[key], text)
+    ]
 
 
 def review_of(db: Session, item: Item, review_id: Any) -> Review | None:

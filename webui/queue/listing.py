@@ -135,7 +135,9 @@ def _chance(item: Item, selections: Sequence[Selection]) -> float | None:
 
 def said_by(item: Item) -> str:
     """Return the words under review."""
-    if item.kind == "comparison":
+    if item.kind == "conversation":
+        return "A whole conversation"
+    if item.kind != "response":
         return f"{len(item.targets)} responses to the same input"
     response = response_of(item)
     return (text_of(response.output) or _calls(response)) if response else ""

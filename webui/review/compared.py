@@ -122,8 +122,8 @@ def letters_of(db: Session, item: Item, lease: Lease) -> dict[str, str]:
 
 
 def asked_in(item: Item) -> str:
-    """Return the last words of the user to whom the compared responses answer."""
-    response = item.targets[0].response
+    """Return the last words of the user before what is judged."""
+    response = next((target.response for target in item.targets if target.response is not None), None)
     messages = response.input["messages"] if response else []
     said = [message["content"] for message in messages if message["role"] == "user"]
     return said[-1] if said and isinstance(said[-1], str) else ""

@@ -4,8 +4,9 @@ import pytest
 
 from hitl.capture.models import Conversation, Feedback
 from hitl.core import clock
-from hitl.queue.models import Rule, RuleVersion, Selection
+from hitl.queue.models import ItemTarget, Rule, RuleVersion, Selection
 from tests.hitl import factories
+from tests.webui.review.marks import GOOD, TURN_ERRORS, rubric
 
 # Whatever a client sends beside the words of a response holds this word, or this number.
 CANARY = "canary"
@@ -69,6 +70,40 @@ class TestBlindness:
         assert len(said) >= 3
         assert not any(CANARY in answer.text().lower() for answer in said if answer.status == 200)
         assert CANARY not in page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])").lower()
+
+    def test_a_conversation_and_its_turns_name_no_model_either(self, ana, desk, committed):
+        response = marked_response(desk, committed)
+        version = rubric(desk, GOOD, TURN_ERRORS)
+        targets = [
+            ItemTarget(position=0, conversation_id=response.conversation_id),
+            ItemTarget(position=1, response_id=response.id),
+        ]
+        lease = desk.hold(
+            factories.Item(
+                project=desk.project,
+                kind="conversation",
+                targets=targets,
+                rubric_version_id=version.id,
+                open_slots=0,
+            )
+        )
+        browser = ana()
+        url = desk.lease_url(lease)
+        answers = [
+            browser.get(url),
+            browser.put(f"{url}/draft", data={"number": 0, "answer.good.1": "up"}),
+            browser.post(f"{url}/review", data={"answer.good.1": "up"}),
+            browser.post(f"{url}/review", data={"answer.good.1": "up", "answer.good.3": "down"}),
+            browser.get(f"{desk.url}/my-reviews"),
+            browser.get(url, follow_redirects=True),
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 422, 303, 200, 200]
+        assert "Words said before." in answers[0].text
+        for answer in answers:
+            said = answer.text + str(answer.headers)
+            assert CANARY not in said.lower(), answer.request.path
+            assert not any(spelling in said for spelling in spellings(NUMBER)), answer.request.path
 
     @pytest.fixture
     def marked_item(self, desk, committed):

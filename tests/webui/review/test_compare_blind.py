@@ -4,9 +4,11 @@ import pytest
 
 from tests.hitl import factories
 from tests.webui.review.comparisons import OF_EACH, RANKING, REASONS, comparison, held
+from tests.webui.review.marks import STYLE
 from tests.webui.review.test_blind import CANARY, NUMBER, marked_response, spellings
 
 HTMX = {"HX-Request": "true"}
+MARKS = {**STYLE, "asked_of": ["comparison"], "per": "response"}
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def marked_comparison(desk, committed, **item):
         call = {"id": f"{CANARY}-call", "type": "function", "function": {"name": "look", "arguments": "{}"}}
         thought = {"reasoning_content": f"I am model-{CANARY}.", "tool_calls": [call]}
         response.output = response.output | thought
-    return comparison(desk, (), criteria=(*OF_EACH, RANKING, REASONS), responses=responses, **item)
+    return comparison(desk, (), criteria=(*OF_EACH, MARKS, RANKING, REASONS), responses=responses, **item)
 
 
 class TestBlindness:

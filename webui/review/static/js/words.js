@@ -9,6 +9,7 @@
 
 (() => {
   const LANES = 4;
+  const SEAM = 2000; // characters
 
   function isHighSurrogate(text, place) {
     const unit = text.charCodeAt(place);
@@ -31,6 +32,7 @@
       this.text = this.pieces.map(([characters]) => characters).join("");
       this.measure();
       this.formatted = this.parentElement.querySelectorAll(":scope > .message__text");
+      this.makeBody();
       this.draw([]);
       this.showAsWritten();
     }
@@ -75,12 +77,26 @@
 
     // --- Drawing ------------------------------------------------------------------------------------------------------
 
-    /* marks: sorted, each with start and end; they get a number and a lane. */
+    /* marks: sorted, each with start and end; they get a number and a lane. Only what differs is drawn anew, for a browser
+       lays out a long text slowly. */
     draw(marks) {
       this.marks = marks;
       marks.forEach((mark, index) => { mark.number = index + 1; });
       inLanes(marks);
-      this.body?.remove();
+      const segments = this.segments(marks);
+      const kept = new Set(segments.map(({ element }) => element));
+      for (const element of [...this.body.children]) if (!kept.has(element)) element.remove();
+      let next = this.body.firstChild;
+      for (const { element } of segments) {
+        if (element === next) next = next.nextSibling;
+        else this.body.insertBefore(element, next);
+      }
+      this.drawn = new Map(segments.map((segment) => [segment.key, segment]));
+      this.leaves = segments.flatMap(({ leaves }) => leaves);
+    }
+
+    makeBody() {
+      this.drawn = new Map();
       this.body = document.createElement("div");
       this.body.className = "words__text message__text";
       this.body.dir = "auto";
@@ -89,37 +105,51 @@
       this.body.setAttribute("aria-readonly", "true");
       this.body.setAttribute("aria-multiline", "true");
       this.body.setAttribute("aria-label", "Words to mark");
-      this.leaves = [];
-      this.body.append(this.segments(marks));
       this.prepend(this.body);
     }
 
-    /* The text, cut wherever a mark starts or ends. */
+    /* Where the text is cut for drawing, marked or not: after a blank, about every so many characters. */
+    seams() {
+      const seams = [0];
+      while (this.text.length - seams.at(-1) > 2 * SEAM) {
+        const blank = this.text.indexOf(" ", seams.at(-1) + SEAM);
+        if (blank < 0 || blank - seams.at(-1) > 2 * SEAM) break;
+        seams.push(blank + 1);
+      }
+      return [...seams, this.text.length];
+    }
+
+    /* The text, cut at the seams and wherever a mark starts or ends. */
     segments(marks) {
-      const whole = document.createDocumentFragment();
-      const cuts = [...new Set([0, this.text.length, ...marks.flatMap((mark) => [mark.start, mark.end])])].sort((a, b) => a - b);
+      const cuts = [...new Set([...this.seams(), ...marks.flatMap((mark) => [mark.start, mark.end])])].sort((a, b) => a - b);
+      const segments = [];
       let here = [];
       let next = 0;
       for (let index = 0; index + 1 < cuts.length; index += 1) {
         const [start, end] = [cuts[index], cuts[index + 1]];
         here = here.filter((mark) => mark.end > start);
         while (next < marks.length && marks[next].start <= start) here.push(marks[next++]);
-        const part = this.passage(start, end, this.leaves);
-        whole.append(here.length ? this.marked(part, here, start) : part);
+        segments.push(this.segment(start, end, here));
       }
-      return whole;
+      return segments;
     }
 
-    marked(part, here, start) {
-      const element = document.createElement("mark");
-      element.className = "marked";
-      for (const mark of here) element.classList.add(`lane-${mark.lane + 1}`);
+    segment(start, end, here) {
+      const key = `${start} ${end} ${here.length > 0}`;
+      const known = this.drawn.get(key);
+      const segment = known ?? { key, leaves: [], element: document.createElement(here.length ? "mark" : "span") };
+      if (!known) segment.element.append(this.passage(start, end, segment.leaves));
+      if (here.length) this.tell(segment.element, here, start);
+      return segment;
+    }
+
+    tell(element, here, start) {
+      element.className = ["marked", ...new Set(here.map((mark) => `lane-${mark.lane + 1}`))].join(" ");
       element.dataset.numbers = here.map((mark) => mark.number).join(" ");
       const starting = here.filter((mark) => mark.start === start);
       if (starting.length) element.dataset.starts = starting.map((mark) => mark.number).join(" ");
+      else delete element.dataset.starts;
       element.title = here.map((mark) => `${mark.number} ${mark.words}`).join("\n");
-      element.append(part);
-      return element;
     }
 
     /* A passage as one reads it: what hides is shown by its name. leaves, where given, learn which text stands where. */
