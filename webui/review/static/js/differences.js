@@ -11,7 +11,9 @@
   /* Every word of the texts in an element, with where it stands. */
   function wordsOf(element) {
     const words = [];
-    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    // What is hidden is the same text once more, formatted, where passages are marked.
+    const isShown = (node) => (node.parentElement.closest("[hidden], .markmenu") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT, isShown);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       let start = 0;
       for (const piece of window.hitlWordDiff.pieces(node.data)) {
