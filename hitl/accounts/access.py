@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts.errors import OwnersOnly
@@ -133,18 +133,25 @@ def key_of_token(db: Session, token: str | None) -> ApiKey | None:
     """Return the API key of a bearer token, if it is not revoked and its maker is still an active member."""
     if not token or not token.isascii() or not token.startswith(TOKEN_PREFIX):
         return None
-    return db.scalar(
-        select(ApiKey)
-        .join(ApiKey.maker)
-        .join(Membership, (Membership.user_id == ApiKey.maker_id) & (Membership.project_id == ApiKey.project_id))
-        .options(joinedload(ApiKey.maker), joinedload(ApiKey.project))
-        .where(ApiKey.digest == token_digest(token), ApiKey.revoked_at.is_(None), User.deactivated_at.is_(None))
-    )
+    return db.scalar(_WORKING_KEY, {"digest": token_digest(token)})
+
+
+# Made once, because every request of a program asks this.
+_WORKING_KEY = (
+    select(ApiKey)
+    .join(ApiKey.maker)
+    .join(Membership, (Membership.user_id == ApiKey.maker_id) & (Membership.project_id == ApiKey.project_id))
+    .options(joinedload(ApiKey.maker), joinedload(ApiKey.project))
+    .where(ApiKey.digest == bindparam("digest"), ApiKey.revoked_at.is_(None), User.deactivated_at.is_(None))
+)
+_ROLE = select(Membership.role).where(
+    Membership.user_id == bindparam("user"), Membership.project_id == bindparam("project")
+)
 
 
 def permissions_in(db: Session, user: User, project: Project) -> frozenset[Permission]:
     """Return what a person may do in a project; nothing if they are no member."""
-    role = db.scalar(select(Membership.role).where(Membership.user_id == user.id, Membership.project_id == project.id))
+    role = db.scalar(_ROLE, {"user": user.id, "project": project.id})
     return frozenset() if role is None else ROLES[role]
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 from psycopg import sql
 from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, JSON, Row, String, Table, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import ARRAY, JSON, Row, Select, String, Table, Text, Uuid, bindparam, func, select, true
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import TypeEngine
@@ -66,17 +66,27 @@ def rows_with_client_ids(
     wanted = sorted(set(client_ids))
     if not wanted:
         return []
+    is_sqlite = db.get_bind().dialect.name == "sqlite"
+    asked = {"project": project_id, "wanted": orjson.dumps(wanted).decode() if is_sqlite else wanted}
+    return db.execute(_named_rows(model, is_sqlite), asked).all()
+
+
+@cache
+def _named_rows(model: type[Response | Conversation], is_sqlite: bool) -> Select[Any]:
+    """The rows of the project under the client ids that are wanted, one statement for any number of them.
+
+    wanted: on SQLite a JSON list, on PostgreSQL an array.
+    """
     columns = [model.client_id, model.id, *_WORTH_KNOWING[model]]
-    of_project = select(*columns).where(model.project_id == project_id)
-    if db.get_bind().dialect.name == "sqlite":
-        return db.execute(of_project.where(model.client_id.in_(wanted))).all()
+    of_project = select(*columns).where(model.project_id == bindparam("project"))
+    if is_sqlite:
+        names = func.json_each(bindparam("wanted")).table_valued("value")
+        return of_project.where(model.client_id.in_(select(names.c.value)))
     # One probe of the unique index for each id. Left to itself, PostgreSQL reads the whole project while its statistics
     # are a minute old, which is just when somebody loads their first million responses.
-    ids = (
-        func.unnest(bindparam("wanted", wanted, ARRAY(Text))).table_valued("client_id", name="wanted").render_derived()
-    )
+    ids = func.unnest(bindparam("wanted", type_=ARRAY(Text))).table_valued("client_id", name="wanted").render_derived()
     found = of_project.where(model.client_id == ids.c.client_id).limit(1).lateral()
-    return db.execute(select(found).select_from(ids.join(found, true()))).all()
+    return select(found).select_from(ids.join(found, true()))
 
 
 _WORTH_KNOWING: dict[type[Response | Conversation], list[InstrumentedAttribute[Any]]] = {

@@ -1,14 +1,12 @@
 """What became of each row of a batch."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from hitl.core.errors import AppError
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What became of one row.
 
     status: for responses created, duplicate or rejected; for feedback also updated, and waiting for its response.
@@ -19,10 +17,10 @@ class Result:
     error: AppError | None = None
 
     def as_json(self, index: int) -> dict[str, Any]:
-        """Return the entry in a batch's `results`."""
+        """Return the entry in a batch's `results`, as orjson takes it."""
         return {
             "index": index,
-            "id": None if self.id is None else str(self.id),
+            "id": self.id,
             "status": self.status,
             "error": None if self.error is None else self.error.as_json()["error"],
         }
