@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
+from hitl.capture.bulk import Column, Same, insert_missing
 from hitl.capture.models import Response
 from hitl.core import clock
 from hitl.core.ids import new_id
@@ -63,7 +64,9 @@ def _draw_responses(
 ) -> dict[UUID, Wish]:
     eligible = _newly_eligible(db, project, rules, response_ids)
     if eligible:
-        db.execute(insert(Selection), eligible)
+        # Nobody else draws for these responses, which are locked: all go in.
+        columns: dict[str, Column] = {name: [one[name] for one in eligible] for name in eligible[0]}
+        insert_missing(db, Selection, {**columns, "at": Same(clock.now())}, len(eligible))
     return _wishes({version.id: version for _, version in rules}, eligible)
 
 
@@ -87,16 +90,17 @@ def _newly_eligible(
     }
     conditions = [(rule, version, condition_of(version)) for rule, version in rules]
     feedback = feedback_about(db, rows, (condition for _, _, condition in conditions))
+    key = keys_of(db).sampling
     return [
-        _selection(db, rule, version, row)
+        _selection(key, rule, version, row)
         for row in rows
         for rule, version, condition in conditions
         if (row.id, rule.id) not in known and fits(condition, row, feedback.get(row.id, ()))
     ]
 
 
-def _selection(db: Session, rule: Rule, version: RuleVersion, response: Any) -> dict[str, Any]:
-    drawn = draw(keys_of(db).sampling, rule.id, response.client_id or str(response.id))
+def _selection(key: bytes, rule: Rule, version: RuleVersion, response: Any) -> dict[str, Any]:
+    drawn = draw(key, rule.id, response.client_id or str(response.id))
     return {
         "id": new_id(),
         "response_id": response.id,
@@ -104,7 +108,6 @@ def _selection(db: Session, rule: Rule, version: RuleVersion, response: Any) -> 
         "rule_version_id": version.id,
         "rate": version.rate,
         "is_drawn": drawn < version.rate,
-        "at": clock.now(),
     }
 
 
