@@ -137,7 +137,7 @@ def said_by(item: Item) -> str:
     """Return the words under review."""
     if item.kind == "conversation":
         return "A whole conversation"
-    if item.kind != "response":
+    if item.kind == "comparison":
         return f"{len(item.targets)} responses to the same input"
     response = response_of(item)
     return (text_of(response.output) or _calls(response)) if response else ""
