@@ -52,7 +52,7 @@ class CursorAhead(Conflict):
     code = "cursor_ahead"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Place:
     """A place in a feed: all rows up to this one have been passed."""
 
@@ -145,28 +145,34 @@ def follow(
     table: the model whose `feed_number` and `id` give the order.
     Raises BadCursor for a cursor that was not made here, CursorAhead for one from a lost future.
     """
-    open_from = _lowest_open_number(db)  # before the rows are looked at
+    given, open_from = _numbers_now(db)  # before the rows are looked at
+    end = Place(open_from, UUID(int=0))
     if cursor is not None:
         after = decode(cursor)
-        if after.number > open_from:
+        if after.number > given + 1:
             raise CursorAhead(param="/cursor")
         query = query.where(tuple_(table.feed_number, table.id) > (after.number, after.id))
+        end = max(end, after)
     query = query.where(table.feed_number < open_from).order_by(table.feed_number, table.id).limit(limit + 1)
     rows = db.scalars(query).all()
     if len(rows) > limit:
         rows = rows[:limit]
         here = encode(Place(rows[-1].feed_number, id_of(rows[-1])))
         return Stretch(rows, here, here)
-    return Stretch(rows, None, encode(Place(open_from, UUID(int=0))))
+    return Stretch(rows, None, encode(end))
 
 
-def _lowest_open_number(db: Session) -> int:
-    """Return the number from which on rows may still come; all below are committed or never will be."""
+def _numbers_now(db: Session) -> tuple[int, int]:
+    """Return the last number given out, and that from which on rows may still come.
+
+    All below the second are committed or never will be. On PostgreSQL it may be lower than it was a moment ago: a
+    writer that was slow locks a number that was the last one then, and takes one that nobody has passed.
+    """
+    given = last_given(db)
     if db.get_bind().dialect.name == "sqlite":
-        return (db.scalar(select(FeedClock.number)) or 0) + 1
-    given = int(db.scalar(_LAST_NUMBER))
+        return given, given + 1
     held: int | None = db.scalar(_LOWEST_LOCK)
-    return (given if held is None else min(given, held)) + 1
+    return given, (given if held is None else min(given, held)) + 1
 
 
 _LAST_NUMBER = text("SELECT last_value - (NOT is_called)::int FROM feed_numbers")

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
@@ -72,6 +72,19 @@ class TestFollow:
 
         assert seen_too_early == []
         assert follower.seen == [late, early]
+
+    def test_a_writer_that_was_slow_to_lock_sends_no_reader_back(self, shared_database, project_id):
+        """It read the last number, others came and went, and only then it locks what it read."""
+        stored = [capture_and_commit(shared_database, project_id) for _ in range(3)]
+        seen = stretch(shared_database, project_id, None, limit=9)
+        with shared_database.writing() as db:
+            if not shared_database.is_sqlite:
+                early = feeds.decode(seen.resume_cursor).number - 3
+                db.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": (feeds.LOCK_SPACE << 48) | early})
+            again = stretch(shared_database, project_id, seen.resume_cursor, limit=9)
+
+        assert [row.id for row in seen.rows] == stored
+        assert (again.rows, again.resume_cursor) == ([], seen.resume_cursor)
 
     def test_another_database_of_the_same_server_holds_nothing_up(self, make_database, shared_database, project_id):
         kind = "sqlite" if shared_database.is_sqlite else "postgresql"
