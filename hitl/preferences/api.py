@@ -46,7 +46,8 @@ def list_evidence(path: ProjectPath, query: FeedQuery) -> HttpResponse:
     """Page through the evidence that counts, in the order in which it was derived.
 
     Evidence of a review that was taken back, replaced by a newer revision, or kept as an extra is not among it. A feed:
-    go on with `resume_cursor`. What stopped counting since is told by its review, which comes again in `/reviews`.
+    go on with `resume_cursor`. What stopped counting since is told by its review, which comes again in `/reviews`; if
+    it counts again, it comes again here.
     """
     stretch = feeds.follow(g.db, counting_evidence(g.project), Evidence, cursor=query.cursor, limit=query.limit)
     outputs = _outputs(g.db, stretch.rows)

@@ -14,10 +14,11 @@ of its cause. Whether the response may train anything is asked when a dataset ve
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select
+from sqlalchemy import bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from hitl.capture.models import Response
+from hitl.core import feeds
 from hitl.preferences.comparing import lessons_of_comparison
 from hitl.preferences.lessons import demonstration, is_good_by, is_tagged_wrong, verdict
 from hitl.preferences.models import Demonstration, Evidence, Verdict
@@ -46,8 +47,11 @@ class WhyNothing(Enum):
 
 def derive(db: Session, review: Review, revision: Revision) -> list[Derived]:
     """Store what a revision teaches; nothing unless it is the one that counts for its review."""
-    if review.counting_revision_id != revision.id or _taught_something(db, revision):
-        return []  # an older revision that counts again has taught already
+    if review.counting_revision_id != revision.id:
+        return []
+    if _taught_something(db, revision):
+        _tell_again(db, revision)
+        return []
     lessons = _lessons(db, review, revision)
     for lesson in lessons:
         lesson.project_id = review.project_id
@@ -55,6 +59,12 @@ def derive(db: Session, review: Review, revision: Revision) -> list[Derived]:
     db.add_all(lessons)
     db.flush()
     return lessons
+
+
+def _tell_again(db: Session, revision: Revision) -> None:
+    """An older revision counts again: whoever followed the evidence while it did not has passed over its place."""
+    number = feeds.number_of(db.connection())
+    db.execute(update(Evidence).where(Evidence.revision_id == revision.id).values(feed_number=number))
 
 
 def _lessons(db: Session, review: Review, revision: Revision) -> list[Derived]:

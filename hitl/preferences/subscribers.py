@@ -15,8 +15,10 @@ from hitl.review.models import Review, Revision
 
 @within(ReviewSubmitted)
 def learn_from_submission(db: Session, fact: ReviewSubmitted) -> None:
-    """Derive what the submitted review teaches."""
-    _learn(db, fact.review_id, fact.revision_id)
+    """Derive what the submitted review teaches: by an older revision, where the new one was not made blind."""
+    review = db.get_one(Review, fact.review_id)
+    if review.counting_revision_id is not None:
+        _learn(db, review.id, review.counting_revision_id)
 
 
 @within(ReviewRevised)

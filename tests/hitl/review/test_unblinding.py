@@ -6,8 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
+from hitl.accounts.models import Project
+from hitl.core import feeds
 from hitl.core.errors import AppError
 from hitl.preferences.models import Evidence
+from hitl.preferences.queries import counting_evidence
 from hitl.queue.items import change_reviews_wanted, close_by_hand
 from hitl.queue.models import Item, Lease
 from hitl.review.judged import judged_of
@@ -98,6 +101,43 @@ class TestOpenedAgainByALead:
 
         assert extra.counting_revision_id == extra.revisions[0].id
         assert db.scalars(select(Evidence.revision_id)).all() == [extra.revisions[0].id]
+
+    def test_an_extra_that_was_blind_teaches_what_it_said_then_once_it_takes_a_slot(self, db):
+        item = factories.Comparison(open_slots=0, reviews_wanted=2)
+        extra = submit(item, holds_slot=False)
+        blind = extra.revisions[0].id
+        lease = reopen_review(db, extra)
+        change_reviews_wanted(db, item, 3)
+
+        submit_review(db, lease, ranks(lease, 1))
+
+        assert (extra.standing, extra.counting_revision_id) == ("counted", blind)
+        assert db.scalars(select(Evidence.revision_id)).all() == [blind]
+
+
+class TestFollowing:
+    def test_evidence_that_counts_again_reaches_who_passed_it_meanwhile(self, committed, shared_database):
+        review = submit(factories.Comparison(open_slots=0))
+        project = review.item.project_id
+        committed.commit()
+        with shared_database.writing() as db:
+            lease = reopen_review(db, db.get_one(Review, review.id))
+        passed = evidence_after(shared_database, project, None)
+        with shared_database.writing() as db:
+            lease = db.get_one(Lease, lease.id)
+            names = list(judged_of(db, lease.item).by_name)
+            submit_review(db, lease, answers_to(lease, ranking=[[names[1]], [names[0]]]))
+
+        again = evidence_after(shared_database, project, passed.resume_cursor)
+
+        assert passed.rows == []
+        assert [row.revision_id for row in again.rows] == [review.counting_revision_id]
+
+
+def evidence_after(database, project_id, cursor):
+    with database.reading() as db:
+        query = counting_evidence(db.get_one(Project, project_id))
+        return feeds.follow(db, query, Evidence, cursor=cursor, limit=9)
 
 
 class TestAtOnce:
