@@ -7,6 +7,7 @@ and that is kept whether it was drawn or not. It has nothing to do with how like
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -118,25 +119,36 @@ def _to_compare(
         return []
     key = keys_of(db).sampling
     by_chance = sorted(answers, key=lambda row: draw(key, rule.id, f"compare {row.client_id or row.id}"))
-    for first in by_chance:
+    said = [_Said(row.id, (row.model, row.model_version), orjson.dumps(essence_of(row.output))) for row in by_chance]
+    if min(len({one.source for one in said}), len({one.words for one in said})) < comparing.at_least:
+        return []  # as for most inputs that are asked again and again: one model answers them all
+    for first in said:
         if first.id in fitting:
-            chosen = _different(first, by_chance, comparing.at_most)
+            chosen = _different(first, said, comparing.at_most)
             if len(chosen) >= comparing.at_least:
                 return chosen
     return []
 
 
-def _different(first: Any, answers: Sequence[Any], at_most: int) -> list[UUID]:
+@dataclass(frozen=True)
+class _Said:
+    """An answer, by what makes it differ from others."""
+
+    id: UUID
+    source: tuple[str | None, str | None]  # model and version
+    words: bytes
+
+
+def _different(first: _Said, answers: Sequence[_Said], at_most: int) -> list[UUID]:
     """Return this answer and others in their order, no two of one source or with the same words."""
     chosen: list[UUID] = []
     sources: set[tuple[str | None, str | None]] = set()
-    said: set[bytes] = set()
-    for row in (first, *answers):
-        source, words = (row.model, row.model_version), orjson.dumps(essence_of(row.output))
-        if source not in sources and words not in said and len(chosen) < at_most:
-            chosen.append(row.id)
-            sources.add(source)
-            said.add(words)
+    words: set[bytes] = set()
+    for one in (first, *answers):
+        if one.source not in sources and one.words not in words and len(chosen) < at_most:
+            chosen.append(one.id)
+            sources.add(one.source)
+            words.add(one.words)
     return chosen
 
 

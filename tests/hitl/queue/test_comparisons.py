@@ -1,6 +1,7 @@
 """Comparisons made by hand, and by rules."""
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
@@ -189,6 +190,18 @@ class TestByRule:
 
         assert apply_rules(db, project, ids(responses[:1])) == 1
         assert compared_in(db.scalars(select(Item)).one()) == {responses[1].id, responses[2].id}
+
+    def test_an_input_that_one_model_answers_all_the_time_costs_little(self, db, project):
+        create_rule(db, project, "Compare", TRIO)
+        words = "Hello! How can I help you today? " * 300
+        greetings = [
+            factories.Response(project=project, asked="Hi", text=f"{n} {words}", model="m") for n in range(150)
+        ]
+        began = time.process_time()
+
+        assert apply_rules(db, project, ids(greetings[:1])) == 0
+
+        assert time.process_time() - began < 2  # comparing each with each would take several times as long
 
     def test_its_condition_fits_one_of_those_compared(self, db, project, answers):
         terms = Terms(condition=ModelCondition(name="model-z"), compare=Comparing(at_most=2), rate=1)
