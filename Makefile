@@ -7,10 +7,12 @@ CONSTRAINTS := constraints.txt
 DEPENDENCIES := pyproject.toml $(CONSTRAINTS)
 
 PORT ?= 8000
+CASES ?= 10000
+MINUTES ?= 60
 PYTEST ?= --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-consumers bench check format migration install install-all
+.PHONY: help demo serve test fuzz soak test-consumers bench check format migration install install-all
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -28,6 +30,12 @@ test: $(VENV)/.installed-all ## Run every test: both databases, browser, journey
 
 bench: $(VENV)/.installed-all ## Measure how fast it is and write docs/benchmarks.md, half an hour (BENCH="claim --quick" for one, shortly)
 	@if [ -n "$(BENCH)" ]; then $(BIN)/python -m benchmarks.$(BENCH); else $(BIN)/python -m benchmarks.all; fi
+
+fuzz: $(VENV)/.installed-all ## Send the API requests that nobody would: CASES=100000 for hours (SEED=…, DATABASE=sqlite or postgresql)
+	@$(BIN)/python -m tests.fuzz.fuzzing --cases $(CASES) --database $(or $(DATABASE),both) $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/.installed-all ## Work on a service for MINUTES=60 and see that nothing fails and nothing grows (DATABASE=sqlite)
+	@$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --database $(or $(DATABASE),postgresql) $(if $(SEED),--seed $(SEED))
 
 test-consumers: $(VENV)/.installed-all ## Feed the exports to the trainers' own readers: fetches 400 MB
 	@scripts/test-consumers

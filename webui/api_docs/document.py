@@ -14,6 +14,12 @@ from hitl.core import errors
 JsonObject = dict[str, Any]
 
 ENVELOPE = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
+HEADERS: dict[type[errors.AppError], JsonObject] = {
+    errors.Unauthenticated: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
+    errors.Unavailable: {
+        "Retry-After": {"required": True, "schema": {"type": "integer"}, "description": "Seconds to wait"}
+    },
+}
 SERVICE = {"name": "Service", "description": "Whether it runs, and what it offers"}
 
 
@@ -50,8 +56,13 @@ def _complete(operation: JsonObject, needed: Access) -> None:
         operation["description"] = _unwrapped(operation["description"].replace("<br/>", "\n"))
     answers = operation["responses"]
     answers.pop("422", None)  # put there whether or not there is anything to refuse, and as a list
+    if needed.door is PUBLIC:
+        answers.setdefault("200", {"description": "It does.", "content": {"application/json": {}}})
     for refusal in _refusals(operation, needed):
-        answers[str(refusal.status)] = {"description": refusal().message, "content": ENVELOPE}
+        told = {"description": refusal().message, "content": ENVELOPE}
+        if refusal in HEADERS:
+            told["headers"] = HEADERS[refusal]
+        answers[str(refusal.status)] = told
     operation["responses"] = dict(sorted(answers.items()))
 
 
@@ -72,13 +83,13 @@ def _security(needed: Access) -> list[JsonObject]:
 def _refusals(operation: JsonObject, needed: Access) -> list[type[errors.AppError]]:
     """Return the refusals that any operation of this kind may answer with."""
     if needed.door is PUBLIC:
-        return []
+        return [errors.Unavailable]
     found: list[type[errors.AppError]] = [errors.Unauthenticated, errors.Unavailable]
     if needed.permissions:
         found.append(errors.Forbidden)
     where = {parameter["in"] for parameter in operation.get("parameters", ())}
     if "path" in where:
-        found.append(errors.NotFound)
+        found += [errors.NotFound, errors.Conflict]  # whatever has a name may have changed meanwhile
     if "requestBody" in operation:
         found += [errors.TooLarge, errors.UnsupportedMedia]
     if "requestBody" in operation or "query" in where:
