@@ -24,12 +24,12 @@ from hitl.queue.errors import (
     UnknownResponses,
 )
 from hitl.queue.events import ItemsWanted
-from hitl.queue.leases import release
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease
 from hitl.queue.openings import opening_number
 from hitl.queue.queries import BARRING_ENDS, items_of_responses, reviewers, standing_assignments
 from hitl.queue.search import index_later
 from hitl.queue.slots import end_assignment, lock_item, lock_items, lock_reviewer, settle, take_open_slot
+from hitl.queue.sweeping import release
 
 DAY_SECONDS = 86_400
 

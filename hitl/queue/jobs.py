@@ -9,9 +9,9 @@ from hitl.accounts.models import Project
 from hitl.capture.models import Response
 from hitl.core import jobs
 from hitl.queue.drawing import apply_rule
-from hitl.queue.leases import SWEPT_AT_ONCE, expire_due
 from hitl.queue.models import Rule
 from hitl.queue.rules import DRAW_FROM_EARLIER
+from hitl.queue.sweeping import SWEPT_AT_ONCE, expire_due
 
 DRAWN_AT_ONCE = 500
 

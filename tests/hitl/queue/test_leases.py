@@ -6,13 +6,13 @@ from sqlalchemy import select
 from hitl.accounts.projects import change_settings
 from hitl.core import clock
 from hitl.core.errors import NotFound
-from hitl.queue import leases
+from hitl.queue import claiming, leases
 from hitl.queue.errors import LeaseEnded, NoMember, TooManyLeases
 from hitl.queue.items import assign, change_reviews_wanted, unassign
 from hitl.queue.jobs import expire_leases
-from hitl.queue.leases import SWEPT_AT_ONCE
 from hitl.queue.models import Assignment
 from hitl.queue.queries import running_leases
+from hitl.queue.sweeping import SWEPT_AT_ONCE
 from tests.hitl import factories
 from tests.hitl.queue.conservation import ensure_conserved
 
@@ -136,10 +136,10 @@ class TestClaim:
     @pytest.mark.parametrize(
         ("statement", "index"),
         [
-            (leases._TAKE_FROM_HEAD, "ix_items_open "),
-            (leases._TAKE_FROM_POSITION, "ix_items_open "),
-            (leases._TAKE_FROM_POSITION, "ix_items_opened_in"),
-            (leases._TAKE_RESERVED, "ix_assignments_reviewer_id"),
+            (claiming._TAKE_FROM_HEAD, "ix_items_open "),
+            (claiming._TAKE_FROM_POSITION, "ix_items_open "),
+            (claiming._TAKE_FROM_POSITION, "ix_items_opened_in"),
+            (claiming._TAKE_RESERVED, "ix_assignments_reviewer_id"),
         ],
     )
     def test_it_walks_along_its_indices_whatever_the_size_of_the_queue(self, db, database, statement, index):

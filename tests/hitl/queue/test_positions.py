@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from hitl.accounts.models import Project, User
 from hitl.core import clock
-from hitl.queue import leases
+from hitl.queue import claiming, leases
 from hitl.queue.items import add_item, assign, change_priority, change_reviews_wanted, unassign
 from hitl.queue.models import Item, QueuePosition
 from hitl.queue.waiting import waiting_count
@@ -182,7 +182,7 @@ def claim_in_a_transaction_of_its_own(database, project_id, person_id):
 
 @pytest.fixture(autouse=True)
 def always_advance(monkeypatch):
-    monkeypatch.setattr(leases, "CLAIMS_BETWEEN_ADVANCES", 1)
+    monkeypatch.setattr(claiming, "CLAIMS_BETWEEN_ADVANCES", 1)
 
 
 @pytest.fixture
