@@ -178,6 +178,7 @@ def _one_writer_at_a_time() -> type[sqlite3.Connection]:
 
     class SerialConnection(sqlite3.Connection):
         holds_lock = False
+        is_readonly = False
 
         def begin_writing(self) -> None:
             if not lock.acquire(timeout=LOCK_WAIT_SECONDS):
@@ -235,7 +236,9 @@ def _take_over_begin(engine: Engine, synchronous: str) -> None:
     def begin(connection: Connection) -> None:
         readonly = connection.get_execution_options().get("readonly", False)
         raw: Any = connection.connection.dbapi_connection
-        raw.execute(f"PRAGMA query_only={'ON' if readonly else 'OFF'}")
+        if raw.is_readonly != readonly:
+            raw.execute(f"PRAGMA query_only={'ON' if readonly else 'OFF'}")
+            raw.is_readonly = readonly
         if readonly:
             raw.execute("BEGIN")
         else:

@@ -58,23 +58,25 @@ class _Form:
         self._readers = [self._reader(column.type) for column in statement.exported_columns]
 
     @cached_property
+    def _names(self) -> list[str]:
+        return list(self._compiled.positiontup if self._compiled.positional else self._compiled.binds)
+
+    @cached_property
     def _binders(self) -> list[tuple[str, Any, bool, Convert]]:
         """By parameter, in order: its name, the value that the statement brings, whether it brings one, how to bind."""
-        names = self._compiled.positiontup if self._compiled.positional else list(self._compiled.binds)
-        binds = [(name, self._compiled.binds[name]) for name in names]
-        return [
-            (name, bind.value, not bind.required, bind.type.dialect_impl(self._dialect).bind_processor(self._dialect))
-            for name, bind in binds
-        ]
+        binds = [(name, self._compiled.binds[name]) for name in self._names]
+        return [(name, bind.value, not bind.required, self._converter(bind.type)) for name, bind in binds]
+
+    def _converter(self, type_: TypeEngine[Any]) -> Convert:
+        return type_.dialect_impl(self._dialect).bind_processor(self._dialect)
 
     def bound(self, values: Mapping[str, Any]) -> Any:
         """Return the parameters as the driver takes them."""
-        given = [
-            (name, convert(value) if convert else value)
-            for name, own, has_own, convert in self._binders
-            for value in (own if has_own else values[name],)
-        ]
-        return tuple(value for _, value in given) if self._compiled.positional else dict(given)
+        given = []
+        for name, own, has_own, convert in self._binders:
+            value = own if has_own else values[name]
+            given.append(convert(value) if convert else value)
+        return tuple(given) if self._compiled.positional else dict(zip(self._names, given, strict=True))
 
     def read(self, row: Any) -> tuple[Any, ...]:
         """Return a row with Python's values."""
