@@ -104,7 +104,8 @@ class Answers:
     def as_revision(self, rubric: Rubric, judged: Judged, number: int, submitted_at: datetime) -> Revision:
         """Return a revision that holds these answers as marks."""
         # Each kind of mark is named, if only to say that there are none: what is left out would be looked up when read.
-        none = {kind: [] for kind in ("ratings", "tags", "remarks", "corrections", "rankings", "spans")}
+        kinds = ("ratings", "tags", "remarks", "corrections", "rankings", "spans")
+        none: dict[str, list[Any]] = {kind: [] for kind in kinds}
         revision = Revision(number=number, submitted_at=submitted_at, comment=self.comment, **none)
         for criterion in rubric.criteria:
             if criterion.name in self.values:
