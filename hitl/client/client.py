@@ -107,8 +107,8 @@ class Client:
             "conversation_id": conversation_id,
             "source": source,
         }
-        subject = client_id or response or conversation_id
-        self._give("feedback", str(subject)[:255], lambda: {**fields, "given_at": given_at or _now()})
+        name = _subject_of(client_id, response, conversation_id)
+        self._give("feedback", name, lambda: {**fields, "given_at": given_at or _now()})
 
     def captured(self, **fields: Unpack[FieldsOfCalls]) -> Callable[[FunctionT], FunctionT]:
         """Return a decorator: what the function returns, or yields, is captured.
@@ -230,6 +230,14 @@ def _given(name: str, value: str | None) -> str:
     if not found:
         raise Misconfigured(f"The client needs {name}=…, or HITL_{name.upper()} in the environment.")
     return found
+
+
+def _subject_of(*names: Any) -> str:
+    """Return what feedback is about, for a report: whatever was given instead of a text."""
+    try:
+        return str(next((name for name in names if name is not None), ""))[:255]
+    except Exception:  # what is wrong with it is found again when it is written down
+        return ""
 
 
 def _names() -> Iterator[str]:

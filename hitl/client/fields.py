@@ -64,6 +64,7 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
             if value is None:
                 continue
             if name in ("metadata", "signals") and isinstance(value, Mapping):
-                value = {**result.get(name, {}), **value}
+                before = result.get(name)
+                value = {**(before if isinstance(before, Mapping) else {}), **value}
             result[name] = value
     return result

@@ -157,14 +157,17 @@ class TestBadInput:
         ]
         client.feedback(kind="thumbs", value="up", client_id="r-1")
         client.feedback(kind="thumbs", value=True)
+        client.feedback(kind="thumbs", value=True, client_id=Hostile())
+        with client.noting(metadata="words"), client.noting(metadata={"shop": "Rome"}):
+            pass
         good = client.capture(messages=ASKED, output="At nine.")
 
         assert client.flush(20)
         client.close()
         assert list(place.responses()) == [good]
         seen = client.statistics()
-        assert (seen.stored_count, seen.rejected_count, seen.dropped_count) == (1, len(bad) + 2, 0)
-        assert sum(problem.count for problem in problems) == len(bad) + 2
+        assert (seen.stored_count, seen.rejected_count, seen.dropped_count) == (1, len(bad) + 3, 0)
+        assert sum(problem.count for problem in problems) == len(bad) + 3
         assert {name for problem in problems for name in problem.names} >= set(bad)
         by_name = {problem.names[0]: problem for problem in problems}
         assert by_name[bad[10]].code == "not_storable"
