@@ -53,7 +53,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "thumbs": ("thumbs", "thumbs_up", "feedback", "liked"),
     "stars": ("stars", "rating"),
 }
-WHOLE = ("turn", "input_tokens", "output_tokens", "stars")
+WHOLE = ("turn", "input_tokens", "output_tokens")
 FRACTIONS = ("latency_seconds", "cost_usd")
 JSON_FIELDS = ("tools", "parameters", "context", "signals", "metadata")
 FEEDBACK = ("thumbs", "stars")
@@ -130,6 +130,8 @@ class Mapping:
     def _read(self, field: str, cell: Any) -> Any:
         if field in JSON_FIELDS:
             return _without_nulls(self._json(field, cell))
+        if field == "stars":
+            return self._stars(cell)
         if field in WHOLE:
             return self._number(field, cell, int)
         if field in FRACTIONS:
@@ -163,6 +165,12 @@ class Mapping:
         if said not in (*UP, *DOWN):
             raise self._problem("thumbs", "says neither up nor down")
         return said in UP
+
+    def _stars(self, cell: Any) -> Any:
+        stars = self._number("stars", cell, int)
+        if stars not in range(1, 6):
+            raise self._problem("stars", "is not from 1 to 5")
+        return stars
 
     def _problem(self, field: str, what: str) -> RowInvalid:
         return RowInvalid(f"The cell in {self.columns[field]} {what}.", param=f"/{field}")

@@ -179,11 +179,10 @@ class CsvTable:
         if encoding is None:
             encoding = next((found for mark, found in BOMS if start.startswith(mark)), "utf-8")
         try:
-            codecs.lookup(encoding)
-        except LookupError:
+            # Bytes that are no characters are let through, so that they spoil one row and not the file.
+            text = io.TextIOWrapper(data, encoding, errors="surrogateescape", newline="")
+        except LookupError:  # or one of bytes, such as base64
             raise FileUnreadable(f"There is no encoding {encoding}.") from None
-        # Bytes that are no characters are let through, so that they spoil one row and not the file.
-        text = io.TextIOWrapper(data, encoding, errors="surrogateescape", newline="")
         return iter(lambda: text.readline(self._max), "")
 
     def _bounded(self, first: Iterable[str]) -> Iterator[str]:

@@ -37,6 +37,14 @@ class TestCsv:
         assert [(one.response_id, one.kind, one.value) for one in run.feedback()] == [(first.id, "stars", 4)]
         assert second.client_id == "8"
 
+    def test_stars_that_are_none_refuse_their_row(self, run, write):
+        """Nothing in the first rows said so, and what an end user said must not get lost in silence."""
+        tally = run(write("prompt,response,stars\nA?,a,4\nB?,b,5\nC?,c,9\nD?,d,0\n"))
+
+        assert (tally.created, tally.rejected) == (2, 2)
+        assert [rejected["param"] for rejected in run.rejected()] == ["/stars", "/stars"]
+        assert sorted(one.value for one in run.feedback()) == [4, 5]
+
     def test_a_second_run_finds_all_in_already_with_and_without_ids(self, run, write):
         path = write("prompt,response\nA?,a\nA?,a\nB?,b\n")
         run(path)
@@ -95,6 +103,11 @@ class TestCsv:
         assert "prompt is empty" in reasons[9]
         assert "turn is not a whole number" in reasons[10]
         assert "characters" in reasons[11]
+
+    @pytest.mark.parametrize("encoding", ["no-such", "rot13", "base64"])
+    def test_an_encoding_that_is_none_of_texts_is_refused(self, run, write, encoding):
+        with pytest.raises(FileUnreadable, match=f"no encoding {encoding}"):
+            run(write("prompt,response\nA?,a\n"), encoding=encoding)
 
     def test_another_encoding_can_be_said(self, run, write):
         run(write("prompt,response\nété?,là\n".encode("cp1252")), encoding="cp1252")
