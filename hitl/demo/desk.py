@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -29,16 +30,21 @@ from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, Terms, 
 
 SLUG = "support-desk"
 ROLES = ("annotator", "lead", "engineer", "admin")
-BATCH_ROWS = 500
+Rows: TypeAlias = list[real_data.JsonObject]
+Keep: TypeAlias = Callable[[Session, Project, Rows, Instance], None]
+BATCH_ROWS = 20  # all five answers to a prompt come in one
 GUIDELINES = """\
-# How to review an answer
+# How to judge answers
 
-Read the conversation first, then the answer that is marked.
+Read the conversation first, then the answer that is marked, or the answers side by side.
 
 - **Helpful**: does the user get further with it?
 - **Correct**: compare it with what the tools said. What no tool said and no one can know is made up.
 - **Correct it** when you can say it better: write the whole answer as it should have been sent. Change no more than
   needed. Your correction is what the model learns from.
+- **Best first**: put first what you would rather have been sent. What is so comes before what reads well; a short
+  answer that says it all comes before a long one. Answers between which you would not choose share a place, and where
+  none is fit to be sent, all are bad.
 - Skip what you cannot judge, and say why.
 """
 
@@ -76,7 +82,7 @@ def _open_desk(db: Session, sign_ins: list[SignIn]) -> Project:
     project = create_project(db, SLUG, "Support desk")
     project.guidelines = GUIDELINES
     # The licences of the shipped data allow training; see data/README.md.
-    change_settings(db, project, {"may_train_default": "yes"})
+    change_settings(db, project, {"may_train_default": "yes", "end_user_thumbs": "yes"})
     for person in sign_ins:
         user = create_user(db, person.email, person.role.capitalize(), is_owner=person.role == "admin")
         set_password_hash(db, user, hash_password(person.password), by=None)
@@ -89,25 +95,42 @@ def _open_desk(db: Session, sign_ins: list[SignIn]) -> Project:
     )
     create_rule(db, project, "Random sample", Terms(condition=AllCondition(), rate=0.1))
     side_by_side = Comparing(at_least=3, at_most=3)
-    create_rule(db, project, "Models side by side", Terms(compare=side_by_side, rate=0.3, reviews_wanted=2))
+    create_rule(db, project, "Models side by side", Terms(compare=side_by_side, rate=0.3, priority=1, reviews_wanted=2))
     return project
 
 
 def _bring_in(instance: Instance, project: Project) -> None:
-    """Capture what is not there yet: rows are known by their ids, so a second run stores nothing twice."""
-    for rows in _batches(real_data.tool_responses(), real_data.support_responses(), real_data.model_responses()):
+    """Capture what is not there yet: rows are known by their ids, so a second run stores nothing twice.
+
+    A little of everything in turn, so that the queue, which goes by age, is as mixed.
+    """
+    sources = (
+        (_capture, real_data.tool_responses()),
+        (_hear, real_data.tool_feedback()),
+        (_capture, real_data.model_responses()),
+        (_capture, real_data.rated_responses()),
+        (_hear, real_data.rated_feedback()),
+        (_capture, real_data.support_responses()),
+    )
+    for keep, rows in _in_turn(sources):
         with instance.database.writing() as db:
-            capture_responses(db, project, rows, instance.keys)
-    for rows in _batches(real_data.tool_feedback()):
-        with instance.database.writing() as db:
-            give_feedback(db, project, rows)
+            keep(db, project, rows, instance)
 
 
-def _batches(*sources: Iterable[real_data.JsonObject]) -> Iterator[list[real_data.JsonObject]]:
-    for source in sources:
-        rows = iter(source)
-        while batch := list(islice(rows, BATCH_ROWS)):
-            yield batch
+def _capture(db: Session, project: Project, rows: Rows, instance: Instance) -> None:
+    capture_responses(db, project, rows, instance.keys)
+
+
+def _hear(db: Session, project: Project, rows: Rows, _instance: Instance) -> None:
+    give_feedback(db, project, rows)
+
+
+def _in_turn(sources: Iterable[tuple[Keep, Iterator[real_data.JsonObject]]]) -> Iterator[tuple[Keep, Rows]]:
+    """Yield a batch of each source in turn, until all are at their end."""
+    remaining = list(sources)
+    while batches := [(keep, batch, rows) for keep, rows in remaining if (batch := list(islice(rows, BATCH_ROWS)))]:
+        yield from ((keep, batch) for keep, batch, _ in batches)
+        remaining = [(keep, rows) for keep, _, rows in batches]
 
 
 def _kept_sign_ins(path: Path) -> list[SignIn]:

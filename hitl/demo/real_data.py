@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 JsonObject: TypeAlias = dict[str, Any]
-SourceFile: TypeAlias = Literal["production_stream", "star_dialogues", "model_outputs"]
+SourceFile: TypeAlias = Literal["production_stream", "star_dialogues", "model_outputs", "rated_answers"]
 
 
 def support_responses() -> Iterator[JsonObject]:
@@ -29,7 +29,7 @@ def support_responses() -> Iterator[JsonObject]:
             "end_user": None,
             "input": {"messages": row["messages"], "tools": []},
             "output": {"role": "assistant", "content": row["response"]},
-            **_written_by_a_person(),
+            **_nothing_of_a_model(),
             "created_at": row["at"],
             "signals": {},
             "metadata": {
@@ -64,7 +64,7 @@ def tool_responses() -> Iterator[JsonObject]:
             "end_user": dialogue["user_worker"],
             "input": {"messages": _chat_messages(said[:place]), "tools": []},
             "output": {"role": "assistant", "content": said[place]["content"]},
-            **_written_by_a_person(),
+            **_nothing_of_a_model(),
             "created_at": said[place]["at"],
             "signals": {},
             "metadata": {
@@ -112,7 +112,39 @@ def model_responses() -> Iterator[JsonObject]:
         }
 
 
-def _written_by_a_person() -> JsonObject:
+def rated_responses() -> Iterator[JsonObject]:
+    """Yield 120 answers of a coffee bar's and a ticket desk's assistant, half of which got a thumb up, half one down.
+
+    The source names neither model nor time.
+    """
+    for row in _rows("rated_answers"):
+        yield {
+            "client_id": row["id"],
+            "conversation_id": None,
+            "turn": None,
+            "end_user": None,
+            "input": {"messages": _with_calls(row["messages"]), "tools": []},
+            "output": {"role": "assistant", "content": row["response"]["content"]},
+            **_nothing_of_a_model(),
+            "signals": {},
+            "metadata": {"source": row["source"], "domains": [row["vertical"]]},
+        }
+
+
+def rated_feedback() -> Iterator[JsonObject]:
+    """Yield the thumb of each of these answers. The source does not say when it was given."""
+    for row in _rows("rated_answers"):
+        yield {
+            "client_id": row["id"],
+            "kind": "thumbs",
+            "value": row["thumbs_up"],
+            "comment": None,
+            "source": "end_user",
+            "given_at": None,
+        }
+
+
+def _nothing_of_a_model() -> JsonObject:
     return {
         "model": None,
         "model_version": None,
@@ -156,6 +188,24 @@ def _chat_message(message: JsonObject, place: int) -> JsonObject:
         called = {"id": f"call_{place}", "type": "function", "function": function}
         return {"role": "assistant", "content": None, "tool_calls": [called]}
     return {"role": message["role"], "content": message["content"]}
+
+
+def _with_calls(said: list[JsonObject]) -> list[JsonObject]:
+    """Return messages whose calls and results are {name: value} as messages of `_chat_messages`."""
+    return _chat_messages([_named(message) for message in said])
+
+
+def _named(message: JsonObject) -> JsonObject:
+    if message["role"] == "tool":
+        (result,) = message["content"].values()  # always right after its call, which names it
+        return {"role": "tool", "content": result}
+    if call := message.get("tool_call"):
+        ((name, arguments),) = call.items()
+        return {
+            "role": "assistant",
+            "tool_call": {"name": name, "arguments": [{key: _json(value)} for key, value in arguments.items()]},
+        }
+    return message
 
 
 def _arguments(given: list[JsonObject]) -> JsonObject:

@@ -15,7 +15,7 @@ from hitl.queue.errors import UnknownRule
 from hitl.queue.items import Wish
 from hitl.queue.models import MAX_COMPARED, Rule
 from hitl.queue.queries import counts_by_state, lease_counts, rule_of_name, rule_tallies, running_rules, stuck_count
-from hitl.queue.reasons import in_words, share_in_words
+from hitl.queue.reasons import answers_in_words, in_words, share_in_words
 from hitl.queue.rules import (
     MAX_PRIORITY_DAYS,
     MAX_REVIEWS_WANTED,
@@ -222,7 +222,7 @@ def _told(found: Rule, version: int, terms: Terms) -> dict[str, Any]:
 def _in_words(terms: Terms) -> str:
     whom = in_words(terms.condition)
     if terms.compare is not None:
-        whom = f"inputs with {terms.compare.at_least} to {terms.compare.at_most} different answers, taken from {whom}"
+        whom = f"inputs with {answers_in_words(terms.compare)} different answers, taken from {whom}"
     reviews = _reviews_in_words(terms.reviews_wanted)
     return f"{share_in_words(terms.rate)} of {whom}, {reviews} each, priority {terms.priority}"
 

@@ -4,7 +4,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from hitl.queue.models import InputSelection, Item, ItemTarget, RuleVersion, Selection
-from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, condition_of
+from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, ModelCondition, condition_of
 
 
 def why_here(db: Session, item: Item) -> list[str]:
@@ -35,6 +35,12 @@ def share_in_words(rate: float) -> str:
         if part >= 1 and abs(part - round(part)) < 1e-9 * whole:
             return f"{round(part):,} in {whole:,}"
     return f"{rate * 100:.3g} in 100"
+
+
+def answers_in_words(compare: Comparing) -> str:
+    """Return how many answers are put side by side: "3", "2 to 5"."""
+    same = compare.at_least == compare.at_most
+    return f"{compare.at_most}" if same else f"{compare.at_least} to {compare.at_most}"
 
 
 def in_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:

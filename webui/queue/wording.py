@@ -5,7 +5,7 @@ from datetime import datetime
 
 from hitl.queue.capacity import Capacity
 from hitl.queue.queries import SlotCounts
-from hitl.queue.reasons import share_in_words
+from hitl.queue.reasons import answers_in_words, share_in_words
 from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -82,7 +82,7 @@ def terms_in_words(terms: Terms) -> str:
     """Return what a rule says: "5 in 100 of all responses, 2 reviews each, as if 1 day older"."""
     whom = fits_in_words(terms.condition)
     if terms.compare is not None:
-        whom = f"inputs with {terms.compare.at_least} to {terms.compare.at_most} different answers, from {whom}"
+        whom = f"inputs with {answers_in_words(terms.compare)} different answers, from {whom}"
     if terms.rate < 1:
         whom = f"{share_in_words(terms.rate)} of {whom}"
     reviews = plural(terms.reviews_wanted, "review")

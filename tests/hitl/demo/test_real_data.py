@@ -1,6 +1,7 @@
 import hashlib
+from collections import Counter
 from importlib.resources import files
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import orjson
@@ -9,14 +10,24 @@ import pytest
 from hitl.capture.rows import FeedbackRow, ResponseRow, read_row
 from hitl.demo import real_data
 
-RESPONSES = [real_data.support_responses, real_data.tool_responses, real_data.model_responses]
-FEEDBACK = [real_data.support_feedback, real_data.tool_feedback]
+RESPONSES = [
+    real_data.support_responses,
+    real_data.tool_responses,
+    real_data.model_responses,
+    real_data.rated_responses,
+]
+FEEDBACK = [real_data.support_feedback, real_data.tool_feedback, real_data.rated_feedback]
 
 
 class TestResponses:
     @pytest.mark.parametrize(
         ("responses", "number"),
-        [(real_data.support_responses, 1281), (real_data.tool_responses, 266), (real_data.model_responses, 765)],
+        [
+            (real_data.support_responses, 1281),
+            (real_data.tool_responses, 266),
+            (real_data.model_responses, 765),
+            (real_data.rated_responses, 120),
+        ],
     )
     def test_it_yields_rows_that_capture_takes(self, responses: Any, number: int) -> None:
         rows = [read_row(ResponseRow, row) for row in responses()]
@@ -54,7 +65,8 @@ class TestResponses:
 
 class TestToolCalls:
     def test_it_answers_every_call_with_its_result(self) -> None:
-        for row in real_data.tool_responses():
+        with_calls = (row for row in real_data.rated_responses() if "tool_calls" in str(row["input"]))
+        for row in chain(real_data.tool_responses(), with_calls):
             messages = row["input"]["messages"]
             calls = [call["id"] for message in messages for call in message.get("tool_calls", [])]
             results = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
@@ -109,17 +121,23 @@ class TestFeedback:
         assert {conversation for conversation, _ in said} <= {row["conversation_id"] for row in responses()}
         assert {row["value"] for row in feedback()} == {True, False}
 
+    def test_it_gives_each_rated_answer_one_thumb(self) -> None:
+        thumbs = [(row["client_id"], row["value"]) for row in real_data.rated_feedback()]
+
+        assert [client_id for client_id, _ in thumbs] == [row["client_id"] for row in real_data.rated_responses()]
+        assert Counter(value for _, value in thumbs) == {True: 60, False: 60}
+
 
 class TestFiles:
     def test_it_ships_each_file_as_the_readme_describes_it(self) -> None:
         folder = files("hitl.demo") / "data"
         readme = (folder / "README.md").read_text()
 
-        for name in ("production_stream", "star_dialogues", "model_outputs"):
+        for name in ("production_stream", "star_dialogues", "model_outputs", "rated_answers"):
             digest = hashlib.sha256((folder / f"{name}.jsonl.gz").read_bytes()).hexdigest()
             assert f"{digest[:8]}…{digest[-7:]}" in readme
 
     def test_it_ships_the_licences_with_the_data(self) -> None:
         licences = {path.name for path in (files("hitl.demo") / "data" / "licenses").iterdir()}
 
-        assert licences == {"Apache-2.0.txt", "RasaHQ+STAR.txt"}
+        assert licences == {"Apache-2.0.txt", "CC-BY-4.0.txt", "RasaHQ+STAR.txt"}

@@ -64,7 +64,7 @@ class TestShow:
         assert "Unfinished: “No room is free.”" in words
         assert "Yours for 14 min more" in words
         assert "1 Reserved for you" in words
-        assert "2 Responses to rate and correct" in words
+        assert "2 Items to rate, correct or compare" in words
 
     def test_it_says_when_nothing_waits(self, sign_in, member):
         words = words_of(sign_in(member()).get(HOME).text)
