@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from exporters.batches import Line, examples_of
 from exporters.card import dataset_card
 from exporters.errors import ExportFailed, NothingToExport, RowRefused, WrongKind
 from exporters.files import HashedFile, JsonLines, RowFile
@@ -90,6 +93,14 @@ class Exported:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Which rows of a batch are plain, and those in the shape that the format's file takes."""
+
+    is_plain: pa.BooleanArray
+    rows: Any  # lines of JSON, or an Arrow table
+
+
 class Exporter(ABC, Generic[E]):
     """One file format. A subclass names it and says how one example becomes one row; the rest is here."""
 
@@ -101,6 +112,18 @@ class Exporter(ABC, Generic[E]):
     @abstractmethod
     def row(self, example: E) -> Row:
         """The example as one row of the file. Pure. Raises RowRefused for what the format cannot express."""
+
+    def line(self, kind: str) -> Line | None:
+        """How to spell plain rows of a kind without parsing them, just as `row` does; None: there is no such way."""
+        return None
+
+    def made(self, batch: pa.RecordBatch, kind: str) -> Made | None:
+        """The plain rows of a batch as the file takes them; None where the format goes row by row."""
+        line = self.line(kind)
+        if line is None:
+            return None
+        is_plain = line.plain.rows(batch)
+        return Made(is_plain, line.of(batch.filter(is_plain)))
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         """The columns for the dataset card, where the files themselves do not say."""
@@ -130,11 +153,25 @@ class Exporter(ABC, Generic[E]):
         the manifest as it is.
         Raises OutputNotEmpty, WrongKind, NothingToExport or ExportFailed; each leaves nothing behind.
         """
-        ensure_plain(dict(source or {}), "source")
-        with new_folder(out) as folder, _Export(self, folder, out) as export:
+        with self.exporting(out, source or {}) as export:
             for example in examples:
                 export.add(example)
             return export.finish(source or {})
+
+    def write_batches(
+        self, batches: Iterable[pa.RecordBatch], kind: str, out: Path, source: Mapping[str, Any] | None = None
+    ) -> Exported:
+        """Do as `write`, with rows in columns: named as the fields of their kind, messages and tools as JSON text."""
+        with self.exporting(out, source or {}) as export:
+            for batch in batches:
+                export.add_batch(batch, kind)
+            return export.finish(source or {})
+
+    @contextmanager
+    def exporting(self, out: Path, source: Mapping[str, Any]) -> Iterator[_Export[E]]:
+        ensure_plain(dict(source), "source")
+        with new_folder(out) as folder, _Export(self, folder, out) as export:
+            yield export
 
     def rehearse(self, examples: Iterable[E]) -> Exported:
         """Say what `write` would write and refuse of these examples, without any file. Raises WrongKind."""
@@ -163,33 +200,67 @@ class _Export(Generic[E]):
             file.abandon()
 
     def add(self, example: E) -> None:
-        self.ensure_kind(example)
-        try:
-            row = self.checked_row(example)
-        except RowRefused as why:
-            self.exported.refuse(example, why)
+        row = self.row_or_none(example)
+        if row is None:
             return
         try:  # not `reporting`, which costs as much as the row
             self.file(example.split).add(row)
         except OSError as error:
             raise ExportFailed(self.out / self.exporter.file_name(example.split), error) from error
 
-    def try_out(self, example: E) -> None:
-        self.ensure_kind(example)
+    def add_batch(self, batch: pa.RecordBatch, kind: str) -> None:
+        self.ensure_kind(kind)
+        made = self.exporter.made(batch, kind)
+        if made is None:
+            for example in examples_of(batch, kind):
+                self.add(cast(E, example))
+            return
+        places = pc.indices_nonzero(made.is_plain)
+        others: dict[int, tuple[str, Row]] = {}
+        if len(places) < batch.num_rows:
+            rare = pc.indices_nonzero(pc.invert(made.is_plain))
+            for place, example in zip(rare.to_pylist(), examples_of(batch.take(rare), kind), strict=True):
+                row = self.row_or_none(cast(E, example))
+                if row is not None:
+                    others[place] = (example.split, row)
+        splits = batch.column("split")
+        for split in SPLITS:
+            is_here = pc.equal(splits.take(places), split)
+            self.add_to_split(
+                split,
+                made.rows.filter(is_here),
+                places.filter(is_here),
+                {place: row for place, (its_split, row) in others.items() if its_split == split},
+            )
+
+    def add_to_split(self, split: str, made: Any, places: pa.Array, others: dict[int, Row]) -> None:
+        if not len(places) and not others:
+            return
+        order = pc.sort_indices(pa.concat_arrays([places, pa.array(others, places.type)]))
         try:
-            self.checked_row(example)
+            self.file(split).add_batch(made, list(others.values()), order)
+        except OSError as error:
+            raise ExportFailed(self.out / self.exporter.file_name(split), error) from error
+
+    def row_or_none(self, example: E) -> Row | None:
+        self.ensure_kind(example.kind)
+        try:
+            return self.checked_row(example)
         except RowRefused as why:
             self.exported.refuse(example, why)
-        else:
+            return None
+
+    def try_out(self, example: E) -> None:
+        if self.row_or_none(example) is not None:
             self.exported.counts[example.split] = self.exported.counts.get(example.split, 0) + 1
 
-    def ensure_kind(self, example: E) -> None:
-        if example.kind == self.exported.kind:
+    def ensure_kind(self, kind: str) -> None:
+        if kind == self.exported.kind:
             return
         wanted = {self.exported.kind} if self.exported.kind else self.exporter.kind
-        if example.kind not in wanted:
-            raise WrongKind(self.exporter.name, example.kind, wanted)
-        self.exported.kind = example.kind
+        if kind not in wanted:
+            raise WrongKind(self.exporter.name, kind, wanted)
+        self.exported.kind = kind
 
     def checked_row(self, example: E) -> Row:
         if example.split not in SPLITS:

@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from exporters.batches import as_lines, lines_buffer
 from exporters.rows import Row
 
 
@@ -73,6 +74,17 @@ class RowFile(ABC):
     @abstractmethod
     def put(self, row: Row) -> None: ...
 
+    def add_batch(self, made: Any, rows: list[Row], order: pa.Array) -> None:
+        """Add rows that are spelled already, as the format made them, and others.
+
+        order: the places of both, one after the other, in the order in which they come to lie.
+        """
+        self.put_batch(made, rows, order)
+        self.rows += len(order)
+
+    def put_batch(self, made: Any, rows: list[Row], order: pa.Array) -> None:
+        raise NotImplementedError
+
     @abstractmethod
     def close(self) -> None:
         """Write what is not yet written, and close once the disk has it all."""
@@ -118,6 +130,11 @@ class JsonLines(OneFile):
         if len(self.waiting) > self.BUFFERED:
             self.write_waiting()
 
+    def put_batch(self, made: pa.LargeStringArray, rows: list[Row], order: pa.Array) -> None:
+        self.write_waiting()
+        lines = pa.concat_arrays([made, as_lines(rows)]).take(order) if rows else made
+        self.file.write(lines_buffer(lines))
+
     def write_waiting(self) -> None:
         self.file.write(self.waiting)
         self.waiting = bytearray()
@@ -138,6 +155,7 @@ class ParquetRows(OneFile):
         self.schema = schema
         self.batch: list[Row] = []
         self.characters = 0
+        self.tables: list[pa.Table] = []
         self.writer = pq.ParquetWriter(self.file, schema, compression="zstd", compression_level=1)
 
     def put(self, row: Row) -> None:
@@ -146,10 +164,20 @@ class ParquetRows(OneFile):
         if len(self.batch) == self.BATCH_ROWS or self.characters > self.BATCH_CHARACTERS:
             self.write_batch()
 
+    def put_batch(self, made: pa.Table, rows: list[Row], order: pa.Array) -> None:
+        self.tables.append(pa.concat_tables([made, self.table(rows)]).take(order) if rows else made)
+        if (
+            sum(table.num_rows for table in self.tables) >= self.BATCH_ROWS
+            or sum(table.nbytes for table in self.tables) > self.BATCH_CHARACTERS
+        ):
+            self.write_batch()
+
     def write_batch(self) -> None:
         if self.batch:
-            self.writer.write_table(self.table(self.batch))
-        self.batch, self.characters = [], 0
+            self.tables.append(self.table(self.batch))
+        if self.tables:
+            self.writer.write_table(pa.concat_tables(self.tables).combine_chunks())
+        self.batch, self.characters, self.tables = [], 0, []
 
     def table(self, rows: list[Row]) -> pa.Table:
         return pa.Table.from_pylist(rows, schema=self.schema)

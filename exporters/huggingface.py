@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from exporters.exporter import Exported, Exporter
+from exporters.batches import Plain, lone_messages, messages_of
+from exporters.exporter import Exported, Exporter, Made
 from exporters.files import RowFile
 from exporters.hub_card import hub_card
 from exporters.plain import ensure_plain
@@ -80,6 +81,14 @@ class Huggingface(Exporter[Example]):
             row["score_margin"] = example.margin
         return row
 
+    def made(self, batch: pa.RecordBatch, kind: str) -> Made | None:
+        if kind == "verdict":  # which are shuffled row by row
+            return None
+        is_plain = Plain().rows(batch)
+        plain = batch.filter(is_plain)
+        schema = SCHEMAS[kind]
+        return Made(is_plain, pa.table([_column(plain, name) for name in schema.names], schema=schema))
+
     def file_name(self, split: str) -> str:
         return f"data/{split}-*.parquet"
 
@@ -89,6 +98,14 @@ class Huggingface(Exporter[Example]):
 
     def card(self, exported: Exported, source: Mapping[str, Any]) -> str:
         return hub_card(exported, source, SCHEMAS[exported.kind])
+
+
+def _column(plain: pa.RecordBatch, name: str) -> pa.Array:
+    if name == "prompt":
+        return messages_of(plain.column(name), MESSAGES)
+    if name in MESSAGE_LISTS:
+        return lone_messages(plain.column(name), MESSAGES)
+    return plain.column("margin" if name == "score_margin" else name)
 
 
 def trl_row(example: Example) -> Row:

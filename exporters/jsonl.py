@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import ANY_ANSWER, ANY_PROMPT, Line, Plain
 from exporters.exporter import Exporter
 from exporters.messages import without_reasoning
 from exporters.rows import Example, PreferencePair, Row, Verdict
@@ -18,6 +19,21 @@ FIGURES = {
     "preference": [("agreement", NUMBER), ("margin", NUMBER)],
     "demonstration": [],
     "verdict": [("agreement", NUMBER)],
+}
+
+# A plain row of each kind, as `row` makes it.
+LINES = {
+    "preference": (
+        '{"id":"<id>","split":"<split>","prompt":<prompt>,"chosen":<chosen>,"rejected":<rejected>,"tools":null,'
+        '"origin":"<origin>","agreement":<agreement>,"margin":<margin>}'
+    ),
+    "demonstration": (
+        '{"id":"<id>","split":"<split>","prompt":<prompt>,"completion":<completion>,"tools":null,"origin":"<origin>"}'
+    ),
+    "verdict": (
+        '{"id":"<id>","split":"<split>","prompt":<prompt>,"completion":<completion>,"is_good":<is_good>,"tools":null,'
+        '"origin":"<origin>","agreement":<agreement>}'
+    ),
 }
 
 
@@ -51,6 +67,9 @@ class Jsonl(Exporter[Example]):
         row |= {"tools": example.tools, "origin": example.origin}
         row |= {figure: getattr(example, figure) for figure, _ in FIGURES[example.kind]}
         return row
+
+    def line(self, kind: str) -> Line:
+        return Line(LINES[kind], Plain(ANY_PROMPT, ANY_ANSWER, may_be_equal=True))
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         columns = [("id", TEXT), ("split", TEXT), ("prompt", "list: json"), *ANSWERS[kind]]

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from exporters.exporter import Exporter
+from exporters.batches import ANY_ANSWER, ANY_PROMPT, Plain
+from exporters.exporter import Exporter, Made
 from exporters.files import ParquetRows
 from exporters.jsonl import Jsonl
 from exporters.plain import ensure_plain
@@ -75,6 +76,12 @@ class Parquet(Exporter[Example]):
         row = Jsonl().row(example)
         ensure_plain(row)  # before it becomes text, where nobody would look into it any more
         return {column: as_text(value) if column in JSON_TEXT else value for column, value in row.items()}
+
+    def made(self, batch: pa.RecordBatch, kind: str) -> Made:
+        is_plain = Plain(ANY_PROMPT, ANY_ANSWER, may_be_equal=True).rows(batch)
+        plain = batch.filter(is_plain)
+        schema = SCHEMAS[kind]
+        return Made(is_plain, pa.table([plain.column(name) for name in schema.names], schema=schema))
 
     def open(self, path: Path, kind: str) -> ParquetRows:
         return ParquetRows(path, SCHEMAS[kind])

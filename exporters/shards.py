@@ -27,9 +27,15 @@ class ParquetShards(RowFile):
         self.shards: list[JsonParquetRows] = []
 
     def put(self, row: Row) -> None:
+        self.shard().add(row)
+
+    def put_batch(self, made: pa.Table, rows: list[Row], order: pa.Array) -> None:
+        self.shard().add_batch(made, rows, order)
+
+    def shard(self) -> JsonParquetRows:
         if not self.shards or self.shards[-1].file.bytes >= self.SHARD_BYTES:
             self.open_next()
-        self.shards[-1].add(row)
+        return self.shards[-1]
 
     def open_next(self) -> None:
         if self.shards:

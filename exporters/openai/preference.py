@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import Line
 from exporters.exporter import Exporter
 from exporters.openai.messages import openai_answer, openai_prompt, openai_tools
 from exporters.rows import PreferencePair, Row
@@ -27,6 +28,10 @@ class OpenaiPreference(Exporter[PreferencePair]):
         ensure_different(chosen, rejected)
         asked = {"messages": openai_prompt(pair.prompt), **openai_tools(pair.tools)}
         return {"input": asked, "preferred_output": [chosen], "non_preferred_output": [rejected]}
+
+    def line(self, kind: str) -> Line:
+        sides = '"preferred_output":[<chosen>],"non_preferred_output":[<rejected>]'
+        return Line('{"input":{"messages":<prompt>},' + sides + "}")
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         answers = [(side, "list: json") for side in ("preferred_output", "non_preferred_output")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import Line
 from exporters.exporter import Exporter
 from exporters.rows import PreferencePair, Row
 from exporters.training import ensure_different, training_answer, training_prompt, training_tools
@@ -27,6 +28,9 @@ class TrlPreference(Exporter[PreferencePair]):
         row: Row = {"id": pair.id, "prompt": training_prompt(pair.prompt), "chosen": [chosen], "rejected": [rejected]}
         tools = training_tools(pair.tools)
         return row | {"tools": tools} if tools else row
+
+    def line(self, kind: str) -> Line:
+        return Line('{"id":"<id>","prompt":<prompt>,"chosen":[<chosen>],"rejected":[<rejected>]}')
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         messages = [(column, "list: json") for column in ("prompt", "chosen", "rejected")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import Line
 from exporters.exporter import Exporter
 from exporters.rows import Demonstration, Row
 from exporters.training import training_answer, training_prompt, training_tools
@@ -23,6 +24,9 @@ class TrlPromptCompletion(Exporter[Demonstration]):
         row: Row = {"id": example.id, "prompt": training_prompt(example.prompt), "completion": [completion]}
         tools = training_tools(example.tools)
         return row | {"tools": tools} if tools else row
+
+    def line(self, kind: str) -> Line:
+        return Line('{"id":"<id>","prompt":<prompt>,"completion":[<completion>]}')
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         messages = [(column, "list: json") for column in ("prompt", "completion")]
