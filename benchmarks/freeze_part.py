@@ -28,6 +28,7 @@ from hitl.datasets.freeze import start_freeze
 from hitl.datasets.models import DatasetVersion
 from hitl.datasets.storage import Storage
 from hitl.datasets.versions import version_named
+from hitl.worker import give_way
 
 NAME = "pairs"
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -37,6 +38,7 @@ READ_ROWS = 16_384
 
 def freeze(instance: Instance, _rows: int) -> None:
     """Freeze all pairs, as a worker does."""
+    give_way()
     with instance.database.writing() as db:
         project = db.scalars(select(Project)).one()
         identifier = start_freeze(db, project, NAME).id

@@ -1,5 +1,6 @@
 """`hitl worker`: background work in a process of its own."""
 
+import os
 import signal
 
 import click
@@ -8,6 +9,13 @@ from hitl.app import import_parts
 from hitl.core.instance import open_ready_instance
 from hitl.core.jobs import Worker
 from hitl.core.logs import configure_logs
+
+NICENESS = 10  # of 19
+
+
+def give_way() -> None:
+    """Let this process wait where processors are short: somebody waits for a page, and nobody for a freeze."""
+    os.nice(NICENESS)
 
 
 @click.command()
@@ -21,6 +29,7 @@ def worker(until_idle: bool) -> None:
     if until_idle:
         jobs.run_until_idle()
         return
+    give_way()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: jobs.stop())
     jobs.run()
