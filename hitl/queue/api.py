@@ -151,11 +151,13 @@ def pick_items(path: ProjectPath, body: PickBody) -> HttpResponse:
         (picking.responses(g.db, g.project, one.response_ids, one.client_ids, f"/comparisons/{place}"), wish)
         for place, one in enumerate(body.comparisons)
     ]
-    conversations = picking.conversations(g.db, g.project, body.conversation_ids, body.client_conversation_ids)
+    talks = picking.conversations(g.db, g.project, body.conversation_ids, body.client_conversation_ids)
+    # Conversations before comparisons: see lock_items.
+    of_talks = add_conversations(g.db, g.project, talks, wish, added_by=g.user, at="/conversation_ids")
     items = [
         *(by_response[response_id] for response_id in picked),
         *add_comparisons(g.db, g.project, compared, added_by=g.user, at="/comparisons"),
-        *add_conversations(g.db, g.project, conversations, wish, added_by=g.user, at="/conversation_ids"),
+        *of_talks,
     ]
     return answer(PickedItems(items=_shown_items(items)), 201)
 

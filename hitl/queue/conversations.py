@@ -33,6 +33,7 @@ def add_conversations(
         ensure_reviewable(db, project, "conversation")
     _lock(db, project, conversation_ids, at)
     found: list[UUID] = []
+    known: dict[UUID, Wish] = {}
     for place, conversation_id in enumerate(conversation_ids):
         last = _last_response(db, conversation_id)
         if last is None:
@@ -42,8 +43,9 @@ def add_conversations(
             targets = [Target(conversation_id=conversation_id), Target(response_id=last)]
             (item_id,) = insert_items(db, project, [(targets, wish)], "conversation", added_by)
         else:
-            raise_items(db, {item_id: wish})
+            known[item_id] = wish
         found.append(item_id)
+    raise_items(db, known)  # all at once: in the order in which everybody locks them
     return [db.get_one(Item, item_id) for item_id in found]
 
 

@@ -6,7 +6,7 @@ So in every committed state of an item
     open slots + reserving assignments + leases that hold a slot = reviews wanted
 
 Whoever moves a slot locks the rows in one order, or two of them could wait for each other: first the membership of the
-reviewer who acts, then the item, then leases and assignments. Several items are locked in the order of their ids, or
+reviewer who acts, then the item, then leases and assignments. Several items are locked in the order of `lock_items`, or
 with SKIP LOCKED, which never waits.
 """
 
@@ -51,11 +51,13 @@ def lock_item(db: Session, item_id: UUID) -> Item:
 
 
 def lock_items(db: Session, item_ids: Iterable[UUID], *, skip_locked: bool = False) -> list[Item]:
-    """Lock several items, in the order of their ids.
+    """Lock several items: first those about responses, then conversations, then comparisons, each in the order of ids.
+
+    Whoever makes items of several kinds at once makes them in that order, too.
 
     skip_locked: pass over those that somebody else holds, instead of waiting for them.
     """
-    items = select(Item).where(Item.id.in_(set(item_ids))).order_by(Item.id)
+    items = select(Item).where(Item.id.in_(set(item_ids))).order_by(Item.kind.desc(), Item.id)
     locking = items.with_for_update(key_share=True, skip_locked=skip_locked)
     return list(db.scalars(locking.execution_options(populate_existing=True)))
 

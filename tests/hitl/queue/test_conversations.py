@@ -1,6 +1,10 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import func, select
 
+from hitl.accounts.models import Project
 from hitl.capture.models import Conversation
 from hitl.queue import leases
 from hitl.queue.conversations import add_conversations
@@ -8,8 +12,11 @@ from hitl.queue.errors import EmptyConversation, UnknownConversation
 from hitl.queue.items import Wish
 from hitl.queue.models import Item
 from hitl.queue.schemas import lease_as_json
+from hitl.queue.slots import lock_item
 from hitl.review.errors import NothingToAsk
 from tests.hitl import factories
+
+A_WHILE = 0.5  # seconds in which the other transaction comes to its first wait
 
 
 @pytest.fixture
@@ -69,3 +76,29 @@ class TestAddConversations:
         project.rubric_version_id = factories.RubricVersion(project_id=project.id, number=2, criteria=criteria).id
         with pytest.raises(NothingToAsk):
             add_conversations(db, project, [conversation.id], Wish())
+
+
+class TestAtOnce:
+    def test_it_locks_what_is_there_in_the_order_of_all_others(self, shared_database, committed):
+        project = factories.Project()
+        talks = [Conversation(project_id=project.id, client_id=name, details={}) for name in ("one", "two")]
+        committed.add_all(talks)
+        committed.flush()
+        for talk in talks:
+            go_on(project, talk, 0, "Hello!")
+        ids = [talk.id for talk in talks]
+        items = sorted(item.id for item in add_conversations(committed, project, ids, Wish()))
+        committed.commit()
+
+        def pick():
+            with shared_database.writing() as db:
+                again = add_conversations(db, db.get_one(Project, project.id), ids[::-1], Wish(2))
+                return [item.reviews_wanted for item in again]
+
+        with ThreadPoolExecutor(1) as other:
+            with shared_database.writing() as db:
+                lock_item(db, items[0])
+                picked = other.submit(pick)
+                time.sleep(A_WHILE)
+                lock_item(db, items[1])
+            assert picked.result() == [2, 2]
