@@ -11,16 +11,17 @@ from hitl.accounts.access import allow
 from hitl.accounts.permissions import Permission
 from hitl.core.cursors import BadCursor
 from hitl.core.http import ErrorEnvelope, ProjectPath, answer
-from hitl.datasets.archive import open_archive
 from hitl.datasets.biography import biography
+from hitl.datasets.exporting import ask_for_export, export_asked_for
 from hitl.datasets.freeze import start_freeze
 from hitl.datasets.models import Dataset
-from hitl.datasets.plain import dataset_as_json, version_as_json
+from hitl.datasets.plain import dataset_as_json, export_as_json, version_as_json
 from hitl.datasets.schemas import (
     BiographyShape,
     DatasetList,
     DatasetPath,
     ExportQuery,
+    ExportShape,
     FreezeBody,
     RowPath,
     RowsQuery,
@@ -86,18 +87,37 @@ def show_row(path: RowPath) -> HttpResponse:
     return answer(asdict(biography(g.db, version, path.row_id)))
 
 
-@bp.get("/<name>/versions/<int:number>/export", responses={200: {"content": {"application/zip": {}}}})
+@bp.post("/<name>/versions/<int:number>/export", responses={202: ExportShape})
+@allow(Permission.DATA)
+def make_export(path: VersionPath, query: ExportQuery) -> HttpResponse:
+    """Ask for a version in a trainer's format: the worker writes it once, and there it stays.
+
+    202 with its state: ask with GET until it is there. One that failed is tried again.
+    """
+    version = version_named(g.db, g.project, path.name, path.number)
+    return answer(export_as_json(ask_for_export(g.db, version, query.format, g.user)), 202)
+
+
+@bp.get(
+    "/<name>/versions/<int:number>/export",
+    responses={200: {"content": {"application/zip": {}}}, 202: ExportShape, 409: ErrorEnvelope},
+)
 @allow(Permission.DATA)
 def export(path: VersionPath, query: ExportQuery) -> HttpResponse:
-    """Take a version out in a trainer's format: a zip with one file a split, README.md and manifest.json."""
+    """Take a version out in a trainer's format: a zip with one file a split, README.md and manifest.json.
+
+    202 with its state while it is being written; 409 `export_not_asked` until somebody has asked with POST.
+    """
     version = version_named(g.db, g.project, path.name, path.number)
-    storage = storage_of(g.db)
+    made = export_asked_for(g.db, version, query.format)
+    if made.location is None:
+        return answer(export_as_json(made), 202)
+    file = storage_of(g.db).open(made.location)
+    size = made.bytes or 0
     g.db.commit()  # nothing was written; the long part must not hold the database's snapshot
-    archive = open_archive(storage, version, query.format)
-    response = send_file(
-        archive.file, mimetype="application/zip", as_attachment=True, download_name=archive.name, conditional=False
-    )
-    response.content_length = archive.bytes
+    name = f"{path.name}-{path.number}-{query.format}.zip"
+    response = send_file(file, mimetype="application/zip", as_attachment=True, download_name=name, conditional=False)
+    response.content_length = size
     return response
 
 

@@ -75,6 +75,12 @@ class StorageTrouble(AppError):
     code = "storage_trouble"
 
 
+class ExportNotAsked(Conflict):
+    """Nobody has asked for this version in this format yet. Ask for it with POST, then come back."""
+
+    code = "export_not_asked"
+
+
 class ExportRefused(AppError):
     """This export cannot be made."""
 

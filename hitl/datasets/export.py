@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from exporters.batches import columns_of, examples_of
-from exporters.errors import ExportError, ExportFailed
+from exporters.errors import ExportError, ExportFailed, WrongKind
 from exporters.exporter import Exported
 from exporters.registry import EXPORTERS, exporter
 from exporters.rows import Example
@@ -60,6 +60,18 @@ def rehearse_export(storage: Storage, version: DatasetVersion, format: str, rows
     ensure_frozen(version)
     try:
         return exporter(format).rehearse(islice(_examples(storage, version), rows))
+    except ExportError as error:
+        raise ExportRefused(str(error)) from error
+
+
+def ensure_exportable(version: DatasetVersion, format: str) -> None:
+    """Raise ExportRefused for a format that is not known, or takes no rows of this kind; VersionNotFrozen."""
+    ensure_frozen(version)
+    kind = version.dataset.kind
+    try:
+        wanted = exporter(format).kind
+        if kind not in wanted:
+            raise WrongKind(format, kind, wanted)
     except ExportError as error:
         raise ExportRefused(str(error)) from error
 

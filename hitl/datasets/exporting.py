@@ -14,10 +14,10 @@ from hitl.accounts.models import User
 from hitl.core import jobs
 from hitl.core.errors import AppError
 from hitl.datasets.archive import open_archive
-from hitl.datasets.errors import StorageTrouble
+from hitl.datasets.errors import ExportNotAsked, ExportRefused, StorageTrouble
+from hitl.datasets.export import ensure_exportable
 from hitl.datasets.models import DatasetVersion, VersionExport
 from hitl.datasets.storage import Storage
-from hitl.datasets.versions import ensure_frozen
 
 log = structlog.get_logger()
 
@@ -35,14 +35,29 @@ def export_of(db: Session, version: DatasetVersion, format: str) -> VersionExpor
 def ask_for_export(db: Session, version: DatasetVersion, format: str, by: User | None = None) -> VersionExport:
     """Return the export of a version, and ask for the work unless it is there already or under way.
 
-    Raises VersionNotFrozen.
+    Raises VersionNotFrozen; ExportRefused for a format that does not fit.
     """
-    ensure_frozen(version)
+    ensure_exportable(version, format)
     export = export_of(db, version, format) or _new_export(db, version, format)
     if export.job_id is None or export.state == "failed":
         export.state, export.error = "writing", None
         export.created_by_id = by.id if by else None
         export.job_id = jobs.enqueue(db, EXPORT_JOB, {"export_id": str(export.id)}).id
+    return export
+
+
+def export_asked_for(db: Session, version: DatasetVersion, format: str) -> VersionExport:
+    """Return a version's export in a format that somebody has asked for, being written or ready.
+
+    Raises VersionNotFrozen; ExportRefused for a format that does not fit, or with the reason why the writing failed;
+    ExportNotAsked.
+    """
+    ensure_exportable(version, format)
+    export = export_of(db, version, format)
+    if export is None:
+        raise ExportNotAsked
+    if export.state == "failed":
+        raise ExportRefused(export.error)
     return export
 
 

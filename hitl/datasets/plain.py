@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hitl.datasets.models import Dataset, DatasetVersion
+from hitl.datasets.models import Dataset, DatasetVersion, VersionExport
 
 
 def version_as_json(version: DatasetVersion) -> dict[str, Any]:
@@ -32,4 +32,19 @@ def dataset_as_json(dataset: Dataset) -> dict[str, Any]:
         "seed": dataset.seed,
         "created_at": dataset.created_at.isoformat(),
         "versions": [version_as_json(version) for version in reversed(dataset.versions)],
+    }
+
+
+def export_as_json(export: VersionExport) -> dict[str, Any]:
+    """Return an export as the API shows it."""
+    return {
+        "dataset": export.version.dataset.name,
+        "version": export.version.number,
+        "format": export.format,
+        "state": export.state,
+        "error": export.error,
+        "bytes": export.bytes,
+        "rows": export.row_count,
+        "refused": export.refused_count,
+        "created_at": export.created_at,
     }

@@ -92,6 +92,20 @@ class ExportQuery(ApiModel):
     format: str
 
 
+class ExportShape(ApiModel):
+    """A version in one format, as a file to carry away."""
+
+    dataset: str
+    version: int
+    format: str
+    state: Literal["writing", "ready", "failed"]
+    error: str | None = Field(description="why it failed")
+    bytes: int | None = Field(description="of the zip, once it is ready")
+    rows: int | None = Field(description="written")
+    refused: int | None = Field(description="rows that the format cannot express; manifest.json names them")
+    created_at: datetime
+
+
 class BiographyShape(ApiModel):
     """A row and all that led to it."""
 

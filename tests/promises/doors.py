@@ -233,7 +233,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "POST /projects/<slug>/members/<uuid:member_id>/role": {"role": "lead"},
 }
 QUERIES: dict[str, dict[str, str]] = {
-    "GET /api/v1/projects/<slug>/datasets/<name>/versions/<int:number>/export": {"format": "jsonl"}
+    "GET /api/v1/projects/<slug>/datasets/<name>/versions/<int:number>/export": {"format": "jsonl"},
+    "POST /api/v1/projects/<slug>/datasets/<name>/versions/<int:number>/export": {"format": "jsonl"},
 }
 # A name is a project's own, so another project's name is free here rather than out of reach.
 NAMES_THAT_ARE_FREE = {"POST /api/v1/projects/<slug>/datasets/<name>/versions"}

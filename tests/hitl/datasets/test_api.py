@@ -61,7 +61,15 @@ def test_freeze_look_and_take_out(desk, program, url):
     assert row["row"]["chosen"]["content"] == "right"
     assert "guest-" not in json.dumps(row)
 
-    taken = client.get(f"{url}/desk/versions/1/export?format=trl-preference")
+    export = f"{url}/desk/versions/1/export?format=trl-preference"
+    assert client.get(export).json["error"]["code"] == "export_not_asked"
+    asked = client.post(export)
+    assert (asked.status_code, asked.json["state"]) == (202, "writing")
+    assert (client.get(export).status_code, client.get(export).json) == (202, asked.json)
+    jobs.Worker(desk.database).run_until_idle()
+    assert [client.post(export).json[name] for name in ("state", "rows", "refused")] == ["ready", 5, 0]
+
+    taken = client.get(export)
     assert (taken.status_code, taken.mimetype) == (200, "application/zip")
     assert int(taken.headers["Content-Length"]) == len(taken.data)
     with zipfile.ZipFile(io.BytesIO(taken.data)) as archive:
@@ -95,10 +103,11 @@ def test_what_cannot_be_done_is_refused(desk, program, url):
     freeze(desk, client, url, selection={"include_unknown": True})
     assert client.get(f"{url}/desk/versions/1/rows?cursor=x").json["error"]["code"] == "bad_cursor"
     assert client.get(f"{url}/desk/versions/1/rows/{'0' * 64}").json["error"]["code"] == "no_such_row"
-    unknown = client.get(f"{url}/desk/versions/1/export?format=doc")
-    assert (unknown.status_code, unknown.json["error"]["code"]) == (422, "export_refused")
-    unfit = client.get(f"{url}/desk/versions/1/export?format=trl-prompt-completion")
-    assert (unfit.status_code, unfit.json["error"]["code"]) == (422, "export_refused")
+    for ask in (client.get, client.post):
+        unknown = ask(f"{url}/desk/versions/1/export?format=doc")
+        assert (unknown.status_code, unknown.json["error"]["code"]) == (422, "export_refused")
+        unfit = ask(f"{url}/desk/versions/1/export?format=trl-prompt-completion")
+        assert (unfit.status_code, unfit.json["error"]["code"]) == (422, "export_refused")
 
 
 @pytest.mark.parametrize(
