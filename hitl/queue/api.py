@@ -11,13 +11,13 @@ from sqlalchemy.orm import selectinload
 from hitl.accounts.access import allow
 from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
-from hitl.core import cursors
 from hitl.core.errors import NotFound
 from hitl.core.http import ProjectPath, answer, no_content
 from hitl.queue import leases, picking, rules
 from hitl.queue.comparisons import add_comparisons
 from hitl.queue.conversations import add_conversations
 from hitl.queue.errors import NotAReviewer
+from hitl.queue.finding import items_page
 from hitl.queue.items import (
     Wish,
     add_items,
@@ -31,12 +31,10 @@ from hitl.queue.items import (
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease
 from hitl.queue.queries import (
     SlotCounts,
-    items_of_project,
     running_leases,
     running_rules,
     slot_counts,
     standing_assignments,
-    stuck_items,
 )
 from hitl.queue.schemas import (
     AssignBody,
@@ -125,12 +123,12 @@ def give_back_lease(path: LeasePath) -> HttpResponse:
 @bp.get("/projects/<slug>/items", responses={200: ItemPage})
 @allow(Permission.QUEUE)
 def list_items(path: ProjectPath, query: ItemQuery) -> HttpResponse:
-    """Page through the items, oldest first."""
-    found = stuck_items(g.project) if query.state == "stuck" else items_of_project(g.project)
-    if query.state in ("open", "closed"):
-        found = found.where(Item.closed_at.is_(None) if query.state == "open" else Item.closed_at.is_not(None))
-    found = found.order_by(None).options(selectinload(Item.targets))
-    page = cursors.page(g.db, found, Item.id, cursor=query.cursor, limit=query.limit)
+    """Page through the items that fit, oldest first unless you ask for another order.
+
+    `search` takes words and "phrases" of what was asked and answered, all of which have to stand there, or an id.
+    """
+    options = [selectinload(Item.targets)]
+    page = items_page(g.db, g.project, query.wanted(), cursor=query.cursor, limit=query.limit, options=options)
     return answer(ItemPage(items=_shown_items(page.rows), next_cursor=page.next_cursor))
 
 

@@ -159,8 +159,14 @@ def insert_items(
     ]
     db.execute(insert(Item), items)
     db.execute(insert(ItemTarget), rows)
-    index_later(db, dict.fromkeys(row["response_id"] for row in rows if row["response_id"] is not None))
+    index_later(db, _responses_of(wanted))
     return ids
+
+
+def _responses_of(wanted: Sequence[tuple[Sequence[Target], Wish]]) -> list[UUID]:
+    """Return the ids of the responses that are asked about, each once."""
+    named = (target.response_id for targets, _ in wanted for target in targets)
+    return list(dict.fromkeys(response_id for response_id in named if response_id is not None))
 
 
 def ensure_reviewable(db: Session, project: Project, kind: str, response_count: int = 1) -> None:

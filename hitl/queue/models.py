@@ -276,4 +276,5 @@ SEARCHED_BY = {
 }
 for _dialect, _commands in SEARCHED_BY.items():
     for _command in _commands:
-        event.listen(SearchedResponse.__table__, "after_create", DDL(_command).execute_if(dialect=_dialect))
+        _ddl = DDL(_command)  # type: ignore[no-untyped-call]
+        event.listen(SearchedResponse.__table__, "after_create", _ddl.execute_if(dialect=_dialect))

@@ -14,9 +14,11 @@ from sqlalchemy.orm import Session
 from hitl.capture.messages import AssistantMessage, Input
 from hitl.core.http import ApiModel, PageQuery
 from hitl.queue.blindness import blind_message, blind_name, blind_output, blind_passage, in_blind_order
+from hitl.queue.finding import Importance, Kind, Sort, State, Wanted
 from hitl.queue.models import MAX_COMPARED, Assignment, Item, Lease, Rule, RuleVersion
 from hitl.queue.queries import SlotCounts
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, Terms, terms_of
+from hitl.queue.words import MAX_TYPED
 
 MAX_PICKED = 1_000
 MAX_REASON_CHARACTERS = 1_000
@@ -95,11 +97,32 @@ class SkipBody(ApiModel):
 
 
 class ItemQuery(PageQuery):
-    """Which items."""
+    """Which items, and in which order."""
 
-    state: Literal["open", "closed", "stuck"] | None = Field(
-        None, description="stuck: a slot is left, but nobody who may take it. All if left out."
+    state: State | None = Field(
+        None,
+        description="held: somebody is at it; partly: some of its reviews are in; stuck: a slot is left, but nobody "
+        "who may take it. All if left out.",
     )
+    kind: Kind | None = None
+    rule_id: UUID | None = Field(
+        None,
+        description="Drawn by this rule. Comparisons are found by it once closed: a rule may name a model",
+    )
+    priority: Importance | None = Field(None, description="Above 0, 0, or below")
+    assigned_to: UUID | Literal["nobody"] | None = Field(None, description="Reserved for this person; or for nobody")
+    waiting_days: int | None = Field(None, ge=1, le=3_650, description="Came in longer ago than that")
+    search: Text = Field(
+        "",
+        max_length=MAX_TYPED,
+        description='Words and "phrases" of what was asked and answered; a word may go on: refund finds refunds. Or an '
+        "id of an item, a response or a conversation, ours or the client's",
+    )
+    sort: Sort = Field("oldest", description="next: as they are handed out; of closed ones, the last closed first")
+
+    def wanted(self) -> Wanted:
+        """Return the same as the queue understands it."""
+        return Wanted(**self.model_dump(exclude={"cursor", "limit"}))
 
 
 class ItemOut(ApiModel):
@@ -167,7 +190,7 @@ class ItemWithAssignments(ItemOut):
 
 
 class ItemPage(ApiModel):
-    """One page of items, oldest first."""
+    """One page of items."""
 
     items: list[ItemOut]
     next_cursor: str | None = Field(description="Null on the last page")

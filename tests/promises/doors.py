@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -25,6 +25,7 @@ from hitl.accounts.keys import create_key
 from hitl.accounts.models import Membership, User
 from hitl.accounts.permissions import SCOPES
 from hitl.accounts.reset_links import create_reset_link
+from hitl.capture import models as capture
 from hitl.core.database import Database
 from hitl.queue import models as queue
 from hitl.review import models as review
@@ -143,11 +144,19 @@ Maker = Callable[[World, User, Made], Any]
 
 
 def _item(world: World, _user: User, _made: Made) -> UUID:
-    return factories.Item(project=world.home, reviews_wanted=2).id
+    conversation = capture.Conversation(project_id=world.home.id, client_id=str(uuid4()), details={})
+    world.db.add(conversation)
+    world.db.flush()
+    response = factories.Response(project=world.home, conversation_id=conversation.id)
+    return factories.Item(project=world.home, response=response, reviews_wanted=2).id
 
 
 def _lease(world: World, user: User, made: Made) -> UUID:
-    item = factories.Item(project=world.home, reviews_wanted=1, open_slots=0)
+    if "item_id" in made:
+        item = world.db.get_one(queue.Item, made["item_id"])
+        item.open_slots -= 1
+    else:
+        item = factories.Item(project=world.home, reviews_wanted=1, open_slots=0)
     return factories.Lease(item=item, reviewer=user).id
 
 

@@ -1,8 +1,8 @@
 """One item as leads see it: what it is about, who has it, what was decided, and how it came here."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
@@ -10,31 +10,18 @@ from sqlalchemy.orm import Session, joinedload
 from hitl.accounts.models import Project, User
 from hitl.capture.models import Response
 from hitl.capture.queries import feedback_about
-from hitl.queue.models import Assignment, Item, Lease, RuleVersion, Selection
+from hitl.queue.models import MAX_COMPARED, Assignment, Item, Lease, RuleVersion, Selection
 from hitl.queue.queries import SlotCounts, leases_of, reviewers, selections_of, slot_counts, standing_assignments
 from hitl.queue.reasons import why_here
 from hitl.queue.rules import inclusion_probability
-from hitl.review.answers import Answers
-from hitl.review.corrections import text_of
-from hitl.review.judged import Judged, judged_of
-from hitl.review.models import Review, Revision
-from hitl.review.queries import reviews_of
-from hitl.review.rubrics import CANNOT_JUDGE, Corrected, Criterion, Rubric, Scale, Spans, Text, rubric_of
+from hitl.review.corrections import folded, text_of
+from hitl.review.judged import judged_of
+from hitl.review.models import Review
 from webui.base.transcript import Transcript, transcript
-from webui.review.compared import LETTERS
-from webui.review.marking import Marked, passages
-from webui.review.wording import in_words, turn_names
+from webui.queue.decided import ShownReview, lessons_of, shown_reviews
+from webui.queue.history import Moment, history_of
 
-
-@dataclass(frozen=True)
-class ShownReview:
-    """What one person decided, in words."""
-
-    review: Review
-    newest: Revision | None
-    marks: list[tuple[str, str]]  # criterion and what was said
-    passages: list[tuple[str, Marked]]  # what is marked: in which response or turn, and the words
-    correction: str | None
+LOOKED_AT = 100  # other answers to the same question
 
 
 @dataclass(frozen=True)
@@ -51,6 +38,11 @@ class ItemPage:
     assignments: list[Assignment]
     may_be_given_to: list[User]
     reviews: list[ShownReview]
+    history: list[Moment]
+    lessons: list[str]
+    models: list[str]  # of what is compared, in the order of the transcripts; none until it is closed
+    others: list[Response]  # answers to the same question that this one may be compared with
+    conversation_id: UUID | None  # that may be reviewed as a whole
     is_blind: bool  # the reader has yet to judge it, or models must not be told apart: rules and reviews stay hidden
 
 
@@ -60,18 +52,27 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
     leases = list(db.scalars(leases_of(item).options(joinedload(Lease.reviewer))))
     assignments = list(db.scalars(standing_assignments(item).options(joinedload(Assignment.reviewer))))
     selections = _selections(db, item, responses)
+    is_blind = _is_blind(item, leases, reader)
+    judged = judged_of(db, item)
+    reviews = shown_reviews(db, item, judged)
+    lead = _sentence(why_here(db, item))
     return ItemPage(
         item=item,
         transcripts=[_transcript(db, item, response) for response in responses],
         counts=slot_counts(db, [item.id]).get(item.id, SlotCounts()),
-        lead=_sentence(why_here(db, item)),
+        lead=lead,
         selections=selections,
         chance=inclusion_probability(selection.rate for selection in selections) if selections else None,
         leases=leases,
         assignments=assignments,
         may_be_given_to=_may_be_given_to(db, project, leases, assignments),
-        reviews=_reviews(db, item),
-        is_blind=_is_blind(item, leases, reader),
+        reviews=reviews,
+        is_blind=is_blind,
+        history=history_of(db, item, lead, leases, reviews),
+        lessons=[] if is_blind else lessons_of(db, reviews, judged),
+        models=[_model(response) for response in responses] if item.kind == "comparison" and not is_blind else [],
+        others=_others(db, item, responses),
+        conversation_id=responses[0].conversation_id if item.kind == "response" and responses else None,
     )
 
 
@@ -113,61 +114,20 @@ def _may_be_given_to(db: Session, project: Project, leases: list[Lease], assignm
     return [person for person in db.scalars(reviewers(project)) if person.id not in barred]
 
 
-def _reviews(db: Session, item: Item) -> list[ShownReview]:
-    rubric, judged = rubric_of(db, item), judged_of(db, item)
-    return [_shown(review, rubric, judged) for review in db.scalars(reviews_of(item))]
+def _model(response: Response) -> str:
+    return " ".join(filter(None, (response.model, response.model_version))) or "a person"
 
 
-def _shown(review: Review, rubric: Rubric, judged: Judged) -> ShownReview:
-    newest = review.revisions[-1] if review.revisions else None
-    if newest is None:
-        return ShownReview(review, None, [], [], None)
-    values = Answers.of(newest, rubric).values
-    said = [(criterion, values[criterion.name]) for criterion in rubric.criteria if criterion.name in values]
-    names = _names(judged)
-    return ShownReview(
-        review=review,
-        newest=newest,
-        marks=[
-            (criterion.label, _in_full(criterion, value, names))
-            for criterion, value in said
-            if not isinstance(criterion, Corrected)
-        ],
-        passages=[
-            passage
-            for criterion, value in said
-            if isinstance(criterion, Spans)
-            for passage in _passages(criterion, value, judged, names)
-        ],
-        correction=text_of(newest.corrections[0].output) if newest.corrections else None,
-    )
-
-
-def _names(judged: Judged) -> dict[str, str]:
-    """Return what this page calls the responses, in the order in which it shows them, and the turns."""
-    letters = zip(judged.responses, LETTERS, strict=False)
-    return turn_names(judged) | {str(response.id): letter for response, letter in letters}
-
-
-def _in_full(criterion: Criterion, value: Any, names: Mapping[str, str]) -> str:
-    """Return an answer in words; a point of a scale with what it means."""
-    if isinstance(criterion, Scale) and criterion.per == "item" and value != CANNOT_JUDGE:
-        label = next((point.label for point in criterion.points if point.value == value), "")
-        return f"{value}: {label}" if label else str(value)
-    return value if isinstance(criterion, Text) and criterion.per == "item" else in_words(criterion, value, names)
-
-
-def _passages(criterion: Spans, value: Any, judged: Judged, names: Mapping[str, str]) -> list[tuple[str, Marked]]:
-    """Return what was marked, each with where: which response or turn, empty where there is but one text."""
-    if criterion.per == "item":
-        return [("", one) for one in passages(criterion, value, judged.whole().words or "")]
-    words = {part.key: part.words or "" for part in judged.parts(criterion).values()}
-    return [
-        (names[key], one)
-        for key, text in words.items()
-        if key in value
-        for one in passages(criterion, value[key], text)
-    ]
+def _others(db: Session, item: Item, responses: list[Response]) -> list[Response]:
+    """Return other answers to the same question, one of each wording, by their words alone: nobody picks a model."""
+    if item.kind != "response" or not responses:
+        return []
+    this = responses[0]
+    alike = select(Response).where(Response.project_id == item.project_id, Response.input_hash == this.input_hash)
+    found = db.scalars(alike.where(Response.id != this.id).order_by(Response.id.desc()).limit(LOOKED_AT))
+    by_words = {folded(text_of(response.output)): response for response in found}
+    by_words.pop(folded(text_of(this.output)), None)
+    return list(by_words.values())[: MAX_COMPARED - 1]
 
 
 def review_of(db: Session, item: Item, review_id: Any) -> Review | None:

@@ -11,21 +11,24 @@ from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
 from hitl.core import clock
 from hitl.core.errors import NotFound
-from hitl.queue import items, rules
+from hitl.queue import items, leases, rules
 from hitl.queue.capacity import Draws, capacity, draws_by_rule
-from hitl.queue.errors import NoRubric, NotAReviewer, RuleNameTaken
+from hitl.queue.comparisons import add_comparisons
+from hitl.queue.conversations import add_conversations
+from hitl.queue.errors import NoRubric, NotAReviewer, RuleNameTaken, UnknownConversation, UnknownResponses
 from hitl.queue.finding import COUNTED, counts
-from hitl.queue.models import Assignment, Item, Rule
+from hitl.queue.models import Assignment, Item, Lease, Rule
 from hitl.queue.queries import reviewers, running_rules
 from hitl.queue.reasons import share_in_words
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
+from hitl.review.corrections import text_of
 from hitl.review.errors import NothingToCompareBy
 from hitl.review.submission import admit
 from webui.queue.filters import AGES, KINDS, PRIORITIES, SORTS, STATES, Filters
 from webui.queue.forms import WHOM, RuleForm, read_whole_number
 from webui.queue.item_page import item_page, review_of
 from webui.queue.listing import listing
-from webui.queue.wording import ENDS, age, capacity_in_words, kinds_in_words, looked_at, plural, terms_in_words
+from webui.queue.wording import age, capacity_in_words, kinds_in_words, looked_at, plural, terms_in_words
 
 bp = Blueprint(
     "queue",
@@ -93,7 +96,7 @@ def show_item(slug: str, item_id: UUID) -> str:
         "queue/item.html",
         page=page,
         item=page.item,
-        ends=ENDS,
+        text_of=text_of,
         share_in_words=share_in_words,
         age=age,
         now=clock.now(),
@@ -151,6 +154,50 @@ def unassign(slug: str, item_id: UUID, assignment_id: UUID) -> Response:
         raise NotFound
     items.unassign(g.db, assignment)
     return _back_to(item_id, f"No longer reserved for {assignment.reviewer.name}.")
+
+
+@bp.post(f"{ITEM}/leases/<uuid:lease_id>/end")
+@allow(Permission.QUEUE)
+def end_lease(slug: str, item_id: UUID, lease_id: UUID) -> Response:
+    """Give an item back that somebody holds and does not get to; what they filled in is kept as their draft."""
+    lease = g.db.get(Lease, lease_id)
+    if lease is None or lease.item_id != _item(item_id).id:
+        raise NotFound
+    leases.give_back(g.db, lease)
+    return _back_to(item_id, f"{lease.reviewer.name} holds it no longer. Their draft is kept.")
+
+
+@bp.post(f"{ITEM}/comparisons")
+@allow(Permission.QUEUE)
+def compare(slug: str, item_id: UUID) -> Response:
+    """Let the response of an item be compared with other answers to the same question."""
+    target = next((one for one in _item(item_id).targets if one.response_id is not None), None)
+    chosen = [_as_uuid(typed) for typed in request.form.getlist("response")]
+    if target is None or None in chosen:
+        raise UnknownResponses
+    if not chosen:
+        return _back_to(item_id, "Nothing was added: choose at least one other answer to compare with.", "warn")
+    ids = [target.response_id, *dict.fromkeys(chosen)]
+    (item,) = add_comparisons(g.db, g.project, [(ids, items.Wish())], added_by=g.user)
+    return _back_to(item.id, f"{len(ids)} answers wait to be compared.")
+
+
+@bp.post(f"{ITEM}/conversations")
+@allow(Permission.QUEUE)
+def review_conversation(slug: str, item_id: UUID) -> Response:
+    """Let the conversation that a response is part of be reviewed as a whole."""
+    response = next((one.response for one in _item(item_id).targets if one.response is not None), None)
+    if response is None or response.conversation_id is None:
+        raise UnknownConversation
+    (item,) = add_conversations(g.db, g.project, [response.conversation_id], items.Wish(), added_by=g.user)
+    return _back_to(item.id, "The conversation waits for review, as it stands now.")
+
+
+def _as_uuid(typed: str) -> UUID | None:
+    try:
+        return UUID(typed)
+    except ValueError:
+        return None
 
 
 @bp.post(f"{ITEM}/reviews/<uuid:review_id>/admission")

@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from hitl.core.ids import new_id
 from hitl.queue.models import Lease
+from hitl.queue.search import index_everything
 from tests.hitl import factories
 
 CANARY = "canary"
@@ -173,6 +174,22 @@ class TestItems:
         lead.post(f"/api/v1/items/{item.id}/closing")
         assert (listed("open"), listed("closed"), listed("stuck")) == ([], [str(item.id)], [])
         assert lead.get(f"{address}?state=lost").status_code == 422
+
+    def test_they_are_found_by_words_and_other_marks(self, here, lead, project, item, committed, shared_database):
+        response = factories.Response(project=project, text="Where is my umbrella?")
+        wanted = factories.Item(project=project, response=response, priority=3)
+        committed.commit()
+        index_everything(shared_database)
+
+        def listed(**query):
+            return [found["id"] for found in lead.get(f"{here}/items", query_string=query).json["items"]]
+
+        assert listed(search='"my umbrella"') == listed(priority="raised") == [str(wanted.id)]
+        assert listed(search=response.client_id) == listed(search=str(wanted.id)) == [str(wanted.id)]
+        assert listed(kind="comparison") == listed(waiting_days=2) == listed(rule_id=str(wanted.id)) == []
+        assert len(listed(assigned_to="nobody", sort="newest")) == 2
+        for bad in ({"kind": "x"}, {"sort": "x"}, {"waiting_days": 0}, {"assigned_to": "x"}, {"search": "a" * 501}):
+            assert lead.get(f"{here}/items", query_string=bad).status_code == 422
 
     def test_they_come_in_pages(self, here, lead, project, committed):
         items = [factories.Item(project=project) for _ in range(3)]

@@ -8,13 +8,14 @@ from hitl.core import clock
 from hitl.core.jobs import Job
 from hitl.queue import leases
 from hitl.queue.drawing import apply_rules
-from hitl.queue.items import add_item
+from hitl.queue.items import add_item, assign
 from hitl.queue.models import Item, Rule
 from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, create_rule, newest_version, terms_of
+from hitl.queue.search import index_everything
 from hitl.review.answers import Answers
 from hitl.review.judged import judged_of
 from hitl.review.models import Review
-from hitl.review.rubrics import rubric_of
+from hitl.review.rubrics import Rubric, publish_rubric, rubric_of
 from hitl.review.submission import submit_review
 from tests.hitl import factories
 from tests.webui.words import words_of
@@ -210,6 +211,93 @@ class TestItem:
         assert lead.post(f"{address_of(item)}/closing").status_code == 403
         committed.refresh(item)
         assert item.closed_at is None
+
+
+class TestItemHistory:
+    def test_it_tells_what_happened_in_order(self, committed, desk, lead, member, add):
+        kim, item = member(name="Kim"), add("An answer.")
+        leases.skip(committed, leases.claim(committed, desk, kim), "Not my field.")
+        committed.commit()
+        review(committed, desk, member(name="Lou"), comment="Too short.")
+
+        words = words_of(lead.get(address_of(item)).text)
+        said = ["into the queue", "Kim took it", "Kim skipped it", "“Not my field.”", "Lou reviewed it", "Closed, all"]
+        places = [words.index(one, words.index("History")) for one in said]
+
+        assert places == sorted(places)
+
+    def test_it_gives_back_what_somebody_holds(self, committed, desk, lead, member, add):
+        item, kim = add("An answer."), member(name="Kim")
+        lease = leases.claim(committed, desk, kim)
+        address = f"{address_of(item)}/leases/{lease.id}/end"
+        committed.commit()
+
+        answer = lead.post(address, follow_redirects=True)
+
+        assert "Kim holds it no longer." in words_of(answer.text)
+        committed.expire_all()
+        assert (lease.ended_as, item.open_slots) == ("given_back", 1)
+
+    def test_it_makes_a_comparison_of_answers_to_the_same_question(self, committed, desk, lead):
+        ours, theirs = (factories.Response(project=desk, asked="When?", text=text) for text in ("At nine.", "At ten."))
+        theirs.model = "desk-canary"
+        publish_rubric(committed, desk, Rubric.model_validate({"criteria": factories.CRITERIA}))
+        item = add_item(committed, desk, [ours])
+        committed.commit()
+        assert "Other answers to this question 1 At ten." in words_of(lead.get(address_of(item)).text)
+
+        answer = lead.post(f"{address_of(item)}/comparisons", data={"response": str(theirs.id)}, follow_redirects=True)
+
+        words = words_of(answer.text)
+        assert "2 answers wait to be compared." in words
+        assert "Response B" in words
+        assert "canary" not in answer.text
+
+    @pytest.mark.parametrize("typed", ["", "nonsense", "00000000-0000-0000-0000-000000000000"])
+    def test_it_compares_with_no_answer_that_is_not_there(self, committed, lead, add, typed):
+        item = add("An answer.")
+
+        assert lead.post(f"{address_of(item)}/comparisons", data={"response": typed}).status_code in (404, 422)
+        assert "choose at least one" in lead.post(f"{address_of(item)}/comparisons", follow_redirects=True).text
+
+    def test_it_reviews_no_conversation_where_there_is_none(self, lead, add):
+        assert lead.post(f"{address_of(add('An answer.'))}/conversations").status_code == 404
+
+
+class TestFilters:
+    def test_it_marks_what_was_searched_for(self, lead, add, shared_database):
+        add("We refund <b>within</b> a day.")
+        add("Something else.")
+        index_everything(shared_database)
+
+        page = lead.get(f"{QUEUE}?search=refund+day").text
+
+        assert "<mark>refund</mark>" in page
+        assert "&lt;b&gt;within&lt;/b&gt;" in page
+        assert "Something else." not in page
+
+    @pytest.mark.parametrize("typed", ['"', "NEAR(", "*", "a:b", "%00", "x" * 4000, "&#x27;; --"])
+    def test_it_takes_whatever_is_searched_for(self, lead, add, typed):
+        add("An answer.")
+
+        assert lead.get(QUEUE, query_string={"search": typed}).status_code == 200
+
+    def test_it_narrows_the_list(self, committed, desk, lead, member, add):
+        kim = member(name="Kim")
+        usual, raised = add("Usual one."), add("Raised one.", priority=2)
+        assign(committed, usual, kim, by=None)
+        committed.commit()
+
+        def words(**chosen):
+            return words_of(lead.get(QUEUE, query_string=chosen).text)
+
+        assert "Usual one." not in words(priority="raised")
+        assert "Raised one." not in words(person=str(kim.id))
+        assert "Usual one." not in words(person="nobody")
+        assert "No item fits" in words(kind="conversation")
+        assert "No item fits" in words(age="30")
+        assert words(rule="nonsense", kind="nonsense", sort="nonsense").count(" one.") == 2
+        assert raised.priority == 2
 
 
 class TestRules:
