@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project, User
@@ -21,7 +21,7 @@ from hitl.queue.errors import (
     WrongNumberToCompare,
 )
 from hitl.queue.items import Target, Wish, ensure_reviewable, insert_items, raise_items
-from hitl.queue.models import MAX_COMPARED, ComparedSet, Item
+from hitl.queue.models import MAX_COMPARED, ComparedSet, Item, ItemTarget
 
 
 def add_comparisons(
@@ -54,6 +54,24 @@ def add_comparisons(
     known = _known(db, wanted)
     raise_items(db, {item_id: wanted[name][1] for name, item_id in known.items() if made.get(name) != item_id})
     return [db.get_one(Item, known[name]) for name in hashes]
+
+
+def may_name_models(db: Session, item: Item) -> bool:
+    """Whether it may be told which model wrote what a comparison compares.
+
+    Only when it is closed, and no other comparison of any of these responses is open: its reviewers would know them by
+    their words.
+    """
+    if item.closed_at is None:
+        return False
+    theirs = [target.response_id for target in item.targets]
+    open_ones = exists().where(
+        ItemTarget.response_id.in_(theirs),
+        Item.id == ItemTarget.item_id,
+        Item.kind == "comparison",
+        Item.closed_at.is_(None),
+    )
+    return not db.scalar(select(open_ones))
 
 
 def _responses(db: Session, project: Project, response_ids: Iterable[UUID]) -> dict[UUID, Any]:

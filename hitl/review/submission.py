@@ -13,6 +13,7 @@ from hitl.core import clock, events, feeds
 from hitl.core.ids import new_id
 from hitl.queue import leases, slots
 from hitl.queue.blindness import blind_name
+from hitl.queue.comparisons import may_name_models
 from hitl.queue.errors import NoOpenSlot
 from hitl.queue.models import Item, Lease
 from hitl.review.answers import Answers
@@ -130,10 +131,11 @@ def reviewed_response(db: Session, item: Item) -> Response | None:
 def models_named_to_author(db: Session, review: Review) -> dict[str, Response] | None:
     """Return the responses that a review compares, by the names that its author uses; None while they judge blind.
 
-    They are told who wrote what once the comparison is closed, and never while their review is open again.
+    They are told who wrote what once the comparison is closed, as are all others of the same responses, and never
+    while their review is open again.
     """
     item = review.item
-    if item.kind != "comparison" or item.closed_at is None or review.standing == "reopened":
+    if item.kind != "comparison" or review.standing == "reopened" or not may_name_models(db, item):
         return None
     responses = [target.response for target in item.targets if target.response is not None]
     return {blind_name(db, item, response.id): response for response in responses}

@@ -62,6 +62,21 @@ class TestUndoAfterTheClose:
         assert review.counting_revision_id == review.revisions[-1].id
 
 
+class TestTheSameResponsesInAnotherComparison:
+    def test_models_are_named_only_once_that_is_closed_too(self, db, item):
+        responses = [target.response for target in item.targets]
+        third = factories.Response(project_id=item.project_id, text="Something else.")
+        project = db.get_one(Project, item.project_id)
+        other = factories.Comparison(project=project, responses=[*responses, third])
+        review = submit(item)
+        assert item.closed_at is not None
+        assert models_named_to_author(db, review) is None
+
+        close_by_hand(db, other)
+
+        assert models_named_to_author(db, review) is not None
+
+
 class TestOpenedAgainByALead:
     def test_who_saw_the_models_stays_marked_and_who_comes_new_is_blind(self, db, item):
         review = submit(item)
