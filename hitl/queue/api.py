@@ -173,9 +173,9 @@ def change_item(path: ItemPath, body: ItemChange) -> HttpResponse:
     """Let an item get more reviews or fewer, or move it in the queue. 409 `fewer_than_counted`."""
     item = _item(path)
     if body.reviews_wanted is not None:
-        change_reviews_wanted(g.db, item, body.reviews_wanted)
+        change_reviews_wanted(g.db, item, body.reviews_wanted, by=g.user)
     if body.priority is not None:
-        change_priority(g.db, item, body.priority)
+        change_priority(g.db, item, body.priority, by=g.user)
     return answer(_shown_item(item))
 
 
@@ -184,7 +184,7 @@ def change_item(path: ItemPath, body: ItemChange) -> HttpResponse:
 def close_item(path: ItemPath) -> HttpResponse:
     """Let an item want no more reviews than it has. 409 `item_closed`."""
     item = _item(path)
-    close_by_hand(g.db, item)
+    close_by_hand(g.db, item, by=g.user)
     return answer(_shown_item(item), 201)
 
 
@@ -204,7 +204,7 @@ def unassign_item(path: AssignmentPath) -> HttpResponse:
     assignment = g.db.get(Assignment, path.assignment_id)
     if assignment is None or assignment.item_id != item.id:
         raise NotFound
-    unassign(g.db, assignment)
+    unassign(g.db, assignment, by=g.user)
     return no_content()
 
 

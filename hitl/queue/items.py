@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from hitl.accounts import audit
 from hitl.accounts.models import Membership, Project, User
 from hitl.capture.models import Response
 from hitl.core import clock, events
@@ -190,7 +192,7 @@ def _raise_to(db: Session, item: Item, wish: Wish) -> None:
     if wish.reviews_wanted > item.reviews_wanted:
         _open_more(db, item, wish.reviews_wanted)
     if wish.priority > item.priority:
-        change_priority(db, item, wish.priority)
+        _move(db, item, wish.priority)
 
 
 def item_of_project(db: Session, item_id: UUID, project: Project) -> Item:
@@ -201,21 +203,29 @@ def item_of_project(db: Session, item_id: UUID, project: Project) -> Item:
     return item
 
 
-def change_priority(db: Session, item: Item, priority: int) -> None:
+def change_priority(db: Session, item: Item, priority: int, by: User | None = None) -> None:
     """Move an item forward or back in the queue."""
+    if priority != item.priority:
+        _record(db, by, "item_priority_changed", item, priority=priority, before=item.priority)
+    _move(db, item, priority)
+
+
+def _move(db: Session, item: Item, priority: int) -> None:
     item.priority = priority
     item.sort_key = sort_key(item.created_at, priority)
     item.opened_in = opening_number()  # it may now be before what some have passed
     db.flush()
 
 
-def change_reviews_wanted(db: Session, item: Item, wanted: int) -> None:
+def change_reviews_wanted(db: Session, item: Item, wanted: int, by: User | None = None) -> None:
     """Let an item get more reviews or fewer.
 
     More: slots open, and a closed item opens again. Fewer: open slots go first, then reservations, then running leases
     lose their slot, the newest first, so that their reviews will be extras. Raises FewerThanCounted.
     """
     item = lock_item(db, item.id)
+    if wanted != item.reviews_wanted:
+        _record(db, by, "reviews_wanted_changed", item, reviews_wanted=wanted, before=item.reviews_wanted)
     if wanted > item.reviews_wanted:
         _open_more(db, item, wanted)
     else:
@@ -224,7 +234,7 @@ def change_reviews_wanted(db: Session, item: Item, wanted: int) -> None:
         db.flush()
 
 
-def close_by_hand(db: Session, item: Item) -> None:
+def close_by_hand(db: Session, item: Item, by: User | None = None) -> None:
     """Let an item want no more reviews than it has. Who is at it may finish; their review is an extra.
 
     Raises ItemClosed.
@@ -234,7 +244,12 @@ def close_by_hand(db: Session, item: Item) -> None:
         raise ItemClosed
     _want_fewer(db, item, counted_reviews(db, item))
     item.closed_at, item.closed_as = clock.now(), "by_hand"
+    _record(db, by, "item_closed", item)
     db.flush()
+
+
+def _record(db: Session, by: User | None, action: str, item: Item, **details: Any) -> None:
+    audit.record(db, by, action, item, db.get_one(Project, item.project_id), **details)
 
 
 def counted_reviews(db: Session, item: Item) -> int:
@@ -302,6 +317,7 @@ def assign(db: Session, item: Item, reviewer: User, by: User | None) -> Assignme
         created_at=clock.now(),
     )
     db.add(assignment)
+    _record(db, by, "item_assigned", item, user=str(reviewer.id))
     db.flush()
     return assignment
 
@@ -317,13 +333,14 @@ def _ensure_assignable(db: Session, item: Item, reviewer: User) -> None:
         raise AlreadyTheirs
 
 
-def unassign(db: Session, assignment: Assignment) -> None:
+def unassign(db: Session, assignment: Assignment, by: User | None = None) -> None:
     """Let a reservation go; a lease that took it runs on. Nothing happens if it stands no longer."""
     item = lock_item(db, assignment.item_id)
     db.refresh(assignment)
     if assignment.ended_at is not None:
         return
     _free_reservation(item, assignment)
+    _record(db, by, "item_unassigned", item, user=str(assignment.reviewer_id))
     db.flush()
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.core import clock
 from hitl.core.errors import NotFound
@@ -54,6 +55,15 @@ def give_back(db: Session, lease: Lease) -> None:
         return
     _ensure_running(lease)
     release(db, item, lease, "given_back")
+
+
+def take_away(db: Session, lease: Lease, by: User) -> None:
+    """Give an item back that somebody else holds and does not get to. Raises LeaseEnded once decided."""
+    was_running = lease.ended_as is None
+    give_back(db, lease)
+    if was_running:
+        project = db.get_one(Project, lease.project_id)
+        audit.record(db, by, "lease_taken_away", lease, project, user=str(lease.reviewer_id))
 
 
 def skip(db: Session, lease: Lease, reason: str | None = None) -> None:

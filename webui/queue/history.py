@@ -12,6 +12,12 @@ from hitl.queue.models import Assignment, Item, Lease
 from webui.queue.decided import ShownReview
 from webui.queue.wording import ENDS
 
+_CHANGES = {
+    "reviews_wanted_changed": "asked for {reviews_wanted} reviews in place of {before}",
+    "item_priority_changed": "set its priority to {priority} from {before}",
+    "item_closed": "closed it by hand",
+}
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -32,10 +38,13 @@ def history_of(
         *_assigned(db, item),
         *_reviewed(reviews),
         *_admitted(db, reviews),
+        *_changed(db, item),
     ]
     moments.sort(key=lambda moment: moment.at)
+    if item.closed_as != "complete" or item.closed_at is None:
+        return moments
     # The last of what closed it is stored a moment later, in the same transaction.
-    return [*moments, _closed(item)] if item.closed_at is not None else moments
+    return [*moments, Moment(item.closed_at, "Closed, all reviews are in")]
 
 
 def _made(db: Session, item: Item, lead: str) -> Moment:
@@ -81,5 +90,10 @@ def _admitted(db: Session, reviews: Sequence[ShownReview]) -> Iterator[Moment]:
         yield Moment(entry.at, f"The review of {names[entry.subject]} was let count")
 
 
-def _closed(item: Item) -> Moment:
-    return Moment(item.closed_at, "Closed by hand" if item.closed_as == "by_hand" else "Closed, all reviews are in")
+def _changed(db: Session, item: Item) -> Iterator[Moment]:
+    """What leads wanted of it, as the audit log has it."""
+    of_item = (AuditEntry.project_id == item.project_id) & (AuditEntry.subject == f"items:{item.id}")
+    known = of_item & AuditEntry.action.in_(_CHANGES)
+    found = select(AuditEntry, User.name).outerjoin(User, User.id == AuditEntry.actor_id).where(known)
+    for entry, name in db.execute(found.order_by(AuditEntry.id)):
+        yield Moment(entry.at, f"{name or 'The service'} {_CHANGES[entry.action].format(**entry.details)}")

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from hitl.accounts.models import Project, User
 from hitl.capture.models import Response
 from hitl.capture.queries import feedback_about
+from hitl.queue.comparisons import may_name_models
 from hitl.queue.models import MAX_COMPARED, Assignment, Item, Lease, RuleVersion, Selection
 from hitl.queue.queries import SlotCounts, leases_of, reviewers, selections_of, slot_counts, standing_assignments
 from hitl.queue.reasons import why_here
@@ -40,7 +41,7 @@ class ItemPage:
     reviews: list[ShownReview]
     history: list[Moment]
     lessons: list[str]
-    models: list[str]  # of what is compared, in the order of the transcripts; none until it is closed
+    models: list[str]  # of what is compared, in the order of the transcripts; none while they are judged blind
     others: list[Response]  # answers to the same question that this one may be compared with
     conversation_id: UUID | None  # that may be reviewed as a whole
     is_blind: bool  # the reader has yet to judge it, or models must not be told apart: rules and reviews stay hidden
@@ -70,7 +71,7 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
         is_blind=is_blind,
         history=history_of(db, item, lead, leases, reviews),
         lessons=[] if is_blind else lessons_of(db, reviews, judged),
-        models=[_model(response) for response in responses] if item.kind == "comparison" and not is_blind else [],
+        models=[_model(response) for response in responses] if _names_models(db, item, is_blind) else [],
         others=_others(db, item, responses),
         conversation_id=responses[0].conversation_id if item.kind == "response" and responses else None,
     )
@@ -84,6 +85,10 @@ def _sentence(reasons: list[str]) -> str:
 def _is_blind(item: Item, leases: list[Lease], reader: User) -> bool:
     is_at_it = any(lease.reviewer_id == reader.id and lease.ended_as is None for lease in leases)
     return is_at_it or (item.kind == "comparison" and item.closed_at is None)
+
+
+def _names_models(db: Session, item: Item, is_blind: bool) -> bool:
+    return item.kind == "comparison" and not is_blind and may_name_models(db, item)
 
 
 def _transcript(db: Session, item: Item, response: Response) -> Transcript:

@@ -69,7 +69,7 @@ def index(slug: str) -> str:
         choices={
             "kind": KINDS,
             "rule": [("", "Any rule"), *((str(rule.id), rule.name) for rule, _, _ in rules)],
-            "person": [("", "For anyone or someone"), ("nobody", "For anyone"), *people.items()],
+            "person": [("", "Any person"), ("nobody", "For anyone"), *people.items()],
             "priority": PRIORITIES,
             "age": AGES,
             "sort": SORTS,
@@ -113,7 +113,7 @@ def change_reviews_wanted(slug: str, item_id: UUID) -> Response:
         return _back_to(
             item_id, f"Nothing was changed: reviews wanted is a whole number from 1 to {MAX_REVIEWS_WANTED}.", "warn"
         )
-    items.change_reviews_wanted(g.db, _item(item_id), wanted)
+    items.change_reviews_wanted(g.db, _item(item_id), wanted, by=g.user)
     return _back_to(item_id, f"It wants {plural(wanted, 'review')} now.")
 
 
@@ -124,7 +124,7 @@ def change_priority(slug: str, item_id: UUID) -> Response:
     days = read_whole_number(request.form.get("priority", ""), -MAX_PRIORITY_DAYS, MAX_PRIORITY_DAYS)
     if days is None:
         return _back_to(item_id, f"Nothing was changed: priority is a whole number up to {MAX_PRIORITY_DAYS}.", "warn")
-    items.change_priority(g.db, _item(item_id), days)
+    items.change_priority(g.db, _item(item_id), days, by=g.user)
     return _back_to(item_id, f"Its priority is {days} now.")
 
 
@@ -132,7 +132,7 @@ def change_priority(slug: str, item_id: UUID) -> Response:
 @allow(Permission.QUEUE)
 def close_item(slug: str, item_id: UUID) -> Response:
     """Let an item want no more reviews than it has."""
-    items.close_by_hand(g.db, _item(item_id))
+    items.close_by_hand(g.db, _item(item_id), by=g.user)
     return _back_to(item_id, "Closed. It opens again when you ask for more reviews.")
 
 
@@ -152,7 +152,7 @@ def unassign(slug: str, item_id: UUID, assignment_id: UUID) -> Response:
     assignment = g.db.get(Assignment, assignment_id)
     if assignment is None or assignment.item_id != _item(item_id).id:
         raise NotFound
-    items.unassign(g.db, assignment)
+    items.unassign(g.db, assignment, by=g.user)
     return _back_to(item_id, f"No longer reserved for {assignment.reviewer.name}.")
 
 
@@ -163,7 +163,7 @@ def end_lease(slug: str, item_id: UUID, lease_id: UUID) -> Response:
     lease = g.db.get(Lease, lease_id)
     if lease is None or lease.item_id != _item(item_id).id:
         raise NotFound
-    leases.give_back(g.db, lease)
+    leases.take_away(g.db, lease, by=g.user)
     return _back_to(item_id, f"{lease.reviewer.name} holds it no longer. Their draft is kept.")
 
 

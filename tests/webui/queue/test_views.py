@@ -4,11 +4,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from hitl.accounts.models import AuditEntry
 from hitl.core import clock
 from hitl.core.jobs import Job
 from hitl.queue import leases
+from hitl.queue.comparisons import add_comparisons
 from hitl.queue.drawing import apply_rules
-from hitl.queue.items import add_item, assign
+from hitl.queue.items import Wish, add_item, assign
 from hitl.queue.models import Item, Rule
 from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, create_rule, newest_version, terms_of
 from hitl.queue.search import index_everything
@@ -226,6 +228,34 @@ class TestItemHistory:
 
         assert places == sorted(places)
 
+    def test_it_tells_who_changed_what(self, committed, lead, add):
+        item = add("An answer.", priority=1)
+        for path, sent in (
+            ("priority", {"priority": "4"}),
+            ("reviews-wanted", {"reviews_wanted": "2"}),
+            ("closing", {}),
+        ):
+            lead.post(f"{address_of(item)}/{path}", data=sent)
+
+        words = words_of(lead.get(address_of(item)).text)
+        said = ["set its priority to 4 from 1", "asked for 2 reviews in place of 1", "closed it by hand"]
+        places = [words.index(f"Ana Lima {one}") for one in said]
+
+        assert places == sorted(places)
+
+    def test_it_names_no_model_while_another_comparison_of_the_same_is_open(self, committed, desk, lead):
+        publish_rubric(committed, desk, Rubric.model_validate({"criteria": factories.CRITERIA}))
+        texts = ("At nine.", "At ten.", "At noon.")
+        ids = [factories.Response(project=desk, asked="When?", text=text, model="desk-canary").id for text in texts]
+        two, three = add_comparisons(committed, desk, [(ids[:2], Wish()), (ids, Wish())], added_by=None)
+        committed.commit()
+
+        lead.post(f"{address_of(two)}/closing")
+        assert "canary" not in lead.get(address_of(two)).text
+
+        lead.post(f"{address_of(three)}/closing")
+        assert "desk-canary" in lead.get(address_of(two)).text
+
     def test_it_gives_back_what_somebody_holds(self, committed, desk, lead, member, add):
         item, kim = add("An answer."), member(name="Kim")
         lease = leases.claim(committed, desk, kim)
@@ -237,6 +267,8 @@ class TestItemHistory:
         assert "Kim holds it no longer." in words_of(answer.text)
         committed.expire_all()
         assert (lease.ended_as, item.open_slots) == ("given_back", 1)
+        entry = committed.scalar(select(AuditEntry).where(AuditEntry.action == "lease_taken_away"))
+        assert (entry.actor_id, entry.details) == (lead.user.id, {"user": str(kim.id)})
 
     def test_it_makes_a_comparison_of_answers_to_the_same_question(self, committed, desk, lead):
         ours, theirs = (factories.Response(project=desk, asked="When?", text=text) for text in ("At nine.", "At ten."))
