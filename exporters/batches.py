@@ -47,7 +47,6 @@ ANY_ANSWER = rf"\A{ANY_MESSAGE}\z"
 SYSTEM = message("system", f"{UNIT}*")
 LAST = message("user", f"{UNIT}*{INK}{UNIT}*")
 TRAINING_PROMPT = prompt(first=SYSTEM, then=message("(?:user|assistant)", f"{UNIT}*"), last=LAST)
-PROMPT_OF_USERS = prompt(first=SYSTEM, then=message("user", f"{UNIT}*"), last=LAST)
 TRAINING_ANSWER = rf"\A{message('assistant', f'{UNIT}*{INK}{UNIT}*')}\z"
 TRIMMED_ANSWER = rf"\A{message('assistant', f'{INK}(?:{UNIT}*{INK})?')}\z"
 
