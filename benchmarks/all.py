@@ -7,11 +7,11 @@ from pathlib import Path
 
 from benchmarks.table import write_tables
 
-IS_BENCHMARK = re.compile(r"^    main\(", re.MULTILINE)
+IS_BENCHMARK = re.compile(r'^    main\("', re.MULTILINE)
 
 
 def names() -> list[str]:
-    """The benchmarks there are: each file here that ends in a command."""
+    """The benchmarks there are: each file here that ends in a command of its name."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return [file.stem for file in files if IS_BENCHMARK.search(file.read_text())]
 

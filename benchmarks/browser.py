@@ -117,12 +117,8 @@ def _next_items(bench: Bench, kind: str, page: Page) -> None:
 
 
 def _open_item(page: Page) -> None:
-    """Open the first item; a page in view may have opened it already."""
-    begin, item = page.locator("form[action$='/leases'] button").first, page.locator("[data-criterion].is-current")
-    begin.or_(item).wait_for()
-    if begin.is_visible():
-        begin.click()
-    item.wait_for()
+    """Wait for the first item, which a page in view opens by itself."""
+    page.locator("[data-criterion].is-current").wait_for()
 
 
 def _rate(page: Page) -> None:
