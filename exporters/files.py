@@ -83,6 +83,7 @@ class RowFile(ABC):
         self.rows += len(order)
 
     def put_batch(self, made: Any, rows: list[Row], order: pa.Array) -> None:
+        """What `add_batch` asks of the files of formats that have a short way; no other is asked."""
         raise NotImplementedError
 
     @abstractmethod
