@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.machine.coroutines import run
+
 ASKED = [{"role": "user", "content": "When do you open?"}]
 CHUNKS = [
     {"id": "chatcmpl-" + "a" * 20, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
@@ -110,7 +112,7 @@ class TestCaptured:
             return [chunk async for chunk in words(ASKED)]
 
         assert inspect.iscoroutinefunction(reply)
-        assert asyncio.run(ask()) == [*CHUNKS, END]
+        assert run(ask()) == [*CHUNKS, END]
         assert client.flush(10)
         stored = place.responses()
         assert stored.pop(CHUNKS[0]["id"]).output["content"] == "At nine."
@@ -134,7 +136,7 @@ class TestCaptured:
             with pytest.raises(asyncio.CancelledError):
                 await task
 
-        asyncio.run(ask())
+        run(ask())
         assert client.flush(10)
         (stored,) = place.responses().values()
         assert (stored.output["content"], stored.details) == ("At ", {"is_partial": True})

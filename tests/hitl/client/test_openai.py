@@ -1,4 +1,3 @@
-import asyncio
 import gc
 import json
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ParsedChatCom
 from pydantic import BaseModel
 
 from hitl.client.openai import captured, client_id_of
+from tests.machine.coroutines import run
 from tests.machine.openai_server import TOOL_CALLS, OpenAIServer, openai_server
 
 ASKED = [{"role": "user", "content": "When do you open?"}]
@@ -311,7 +311,7 @@ class TestClients:
                 await bot.chat.completions.create(model="error-400", messages=ASKED)
             return [whole.id, streamed[0], helped.id, parsed.id, raw.parse().id, later.id, chunk.id]
 
-        names = asyncio.run(ask())
+        names = run(ask())
 
         assert client.flush(10)
         stored = place.responses()
