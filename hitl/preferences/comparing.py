@@ -19,7 +19,9 @@ from hitl.capture.models import Response
 from hitl.preferences.lessons import demonstration, is_good_by, is_tagged_wrong, verdict
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.review.answers import Answers
-from hitl.review.rubrics import ALL_BAD, BOTH_BAD, EQUAL, STRENGTHS, Rubric, Scale
+from hitl.review.rubrics import ALL_BAD, BOTH_BAD, EQUAL, Rubric, Scale
+
+_DISTANCES = {"much": 2, "slightly": 1}  # by the strength of a pairwise answer
 
 
 def lessons_of_comparison(
@@ -48,7 +50,7 @@ def _places(said: Any, responses: Sequence[Response]) -> dict[str, int]:
     if said == EQUAL:
         return {str(response.id): 0 for response in responses}
     if isinstance(said, Mapping):
-        return {str(response.id): 0 for response in responses} | {said["better"]: STRENGTHS[said["strength"]]}
+        return {str(response.id): 0 for response in responses} | {said["better"]: _DISTANCES[said["strength"]]}
     if isinstance(said, list):
         return {name: len(said) - place for place, tied in enumerate(said, start=1) for name in tied}
     return {}

@@ -14,8 +14,9 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from hitl.capture.messages import Output
-from hitl.review.errors import AnswersRefused
-from hitl.review.rubrics import CANNOT_JUDGE, STRENGTHS, Criterion, Pairwise, Ranked, Rubric, Scale, Spans, Tags
+from hitl.review.errors import AnswersRefused, writable
+from hitl.review.models import STRENGTHS
+from hitl.review.rubrics import CANNOT_JUDGE, Criterion, Pairwise, Ranked, Rubric, Scale, Spans, Tags
 
 FORM_PREFIX = "answer."
 
@@ -122,7 +123,7 @@ def ensure_shown_in_form(given: Mapping[str, Any]) -> None:
     misshapen = [name for name, value in given.items() if not _is_shown_in_form(name, value)]
     if misshapen:
         shapes = "Send an answer in one of the shapes that criteria ask for: a text, a number, a list, an object."
-        raise AnswersRefused({_shown(name): "Send a text." if name == "comment" else shapes for name in misshapen})
+        raise AnswersRefused({writable(name): "Send a text." if name == "comment" else shapes for name in misshapen})
 
 
 def _is_shown_in_form(name: str, value: Any) -> bool:
@@ -154,8 +155,3 @@ def _is_message(value: dict[str, Any]) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def _shown(name: Any) -> str:
-    """A name that somebody else chose, short and writable in an answer."""
-    return str(name)[:80].encode(errors="replace").decode()

@@ -27,7 +27,7 @@ from typing import Any
 from uuid import UUID
 
 from hitl.review.corrections import with_text
-from hitl.review.errors import AnswersIncomplete, AnswersRefused
+from hitl.review.errors import AnswersIncomplete, AnswersRefused, writable
 from hitl.review.judged import Judged
 from hitl.review.marks import add_to, all_marks, answer_in, key_of, marks_of
 from hitl.review.models import Revision
@@ -59,7 +59,7 @@ class Answers:
             raise AnswersRefused({"answers": "Send an object of answers by criterion."}, param="/answers")
         criteria = {criterion.name: criterion for criterion in rubric.criteria}
         values: dict[str, Any] = {}
-        problems = {_shown(name): "The rubric asks no such thing." for name in given if name not in criteria}
+        problems = {writable(name): "The rubric asks no such thing." for name in given if name not in criteria}
         for name, criterion in criteria.items():
             try:
                 value = read_answer(criterion, given.get(name), judged)
@@ -143,11 +143,6 @@ def _mark(revision: Revision, criterion: Criterion, value: Any, judged: Judged) 
             elif criterion.per == "turn":
                 mark.message_index = int(key)
             add_to(revision, mark)
-
-
-def _shown(name: Any) -> str:
-    """A name that somebody else chose, short and writable in an answer."""
-    return str(name)[:80].encode(errors="replace").decode()
 
 
 def _request_for(criterion: Criterion) -> str:

@@ -110,6 +110,11 @@ class NotAnExtra(Conflict):
     code = "not_an_extra"
 
 
+def writable(name: Any) -> str:
+    """Return a name that somebody else chose, short and such that an answer can hold it."""
+    return str(name)[:80].encode(errors="replace").decode()
+
+
 def _pointer_to(field: str) -> str:
     """Return the JSON pointer of a criterion's answer, or of the comment."""
     return "/comment" if field == "comment" else pointer(("answers", field))

@@ -15,7 +15,7 @@ from hitl.core.ids import Id
 from hitl.queue.models import Item, Lease
 
 STANDINGS = ("counted", "extra", "reopened")
-STRENGTHS = ("much", "slightly")
+STRENGTHS = ("much", "slightly")  # by how much one of two responses is better
 
 
 class RubricVersion(Base):

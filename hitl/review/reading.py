@@ -10,12 +10,12 @@ from hitl.capture.json_values import ensure_storable
 from hitl.capture.messages import Output
 from hitl.review.corrections import is_empty, is_same, with_text
 from hitl.review.judged import Judged, Part
+from hitl.review.models import STRENGTHS
 from hitl.review.rubrics import (
     ALL_BAD,
     BOTH_BAD,
     CANNOT_JUDGE,
     EQUAL,
-    STRENGTHS,
     THUMBS,
     Choice,
     Corrected,

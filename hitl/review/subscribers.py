@@ -10,7 +10,8 @@ from hitl.queue.events import ItemReopened, ItemsWanted
 from hitl.queue.models import Item
 from hitl.review.errors import NothingToAsk, NothingToCompareBy
 from hitl.review.models import Review, RubricVersion
-from hitl.review.rubrics import publish_rubric, rubric_of_version, starter_rubric
+from hitl.review.rubrics import publish_rubric, rubric_of_version
+from hitl.review.starter_rubric import starter_rubric
 
 
 @within(ProjectCreated)

@@ -3,7 +3,7 @@ import pytest
 from hitl.accounts.models import Membership
 from hitl.core import clock
 from hitl.queue.models import Item, Lease
-from hitl.review.rubrics import starter_rubric
+from hitl.review.starter_rubric import starter_rubric
 from tests.hitl import factories
 
 

@@ -6,13 +6,8 @@ from hitl.accounts.models import AuditEntry
 from hitl.accounts.projects import create_project
 from hitl.core.errors import NotFound
 from hitl.review.models import RubricVersion
-from hitl.review.rubrics import (
-    Rubric,
-    publish_rubric,
-    rubric_in_use,
-    rubric_of,
-    starter_rubric,
-)
+from hitl.review.rubrics import Rubric, publish_rubric, rubric_in_use, rubric_of
+from hitl.review.starter_rubric import starter_rubric
 from tests.hitl import factories
 
 THUMBS = {"kind": "thumbs", "name": "good", "label": "Good"}

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from werkzeug.datastructures import MultiDict
 
-from hitl.review.rubrics import starter_rubric
+from hitl.review.starter_rubric import starter_rubric
 from tests.hitl import factories
 
 
