@@ -9,6 +9,9 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """What the coroutine returns. It runs in a thread of its own: where a browser was opened, the tests' thread has a loop."""
+    """What the coroutine returns.
+
+    It runs in a thread of its own: where a browser was opened, the tests' thread has a loop.
+    """
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()

@@ -5,27 +5,19 @@
 Nothing here names a model: a page shows exactly what it hands over, so what is kept from it stays hidden.
 """
 
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+
+from webui.base.content import Part, at_of, parts_of, plain, shortened, time_of_day
+from webui.base.tool_use import ToolUse, tool_uses, with_answer
 
 # A conversation with more entries than this is folded, so that the response is on the first screen.
 FOLD_ABOVE = 10
 KEEP_OPEN = 6
-SUMMARY_CHARACTERS = 80
 
 _ROLE_NAMES = {"user": "User", "assistant": "Assistant", "tool": "Tool", "system": "System", "developer": "Developer"}
-
-
-@dataclass(frozen=True)
-class Part:
-    """A piece of a message: text, or the name of something that is not text."""
-
-    kind: Literal["text", "placeholder"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -36,25 +28,6 @@ class Instructions:
     parts: tuple[Part, ...]
     word_count: int
     kind: Literal["instructions"] = "instructions"
-
-
-@dataclass(frozen=True)
-class ToolUse:
-    """A call of a tool and, if it came, the tool's answer."""
-
-    name: str
-    arguments: tuple[tuple[str, str], ...] = ()  # empty when they are no JSON object
-    raw_arguments: str = ""  # what the model wrote, when it is no JSON object
-    arguments_problem: str = ""
-    summary: str = ""
-    answer: tuple[Part, ...] | None = None  # None: no answer was recorded
-    outcome: str = ""  # the answer's own short word, such as "Reservation Failed"
-    outcome_tone: Literal["", "bad"] = ""
-    at: str = ""
-    is_open: bool = False
-    is_under_review: bool = False
-    place: int | None = None  # as a message's, where the message that calls it has no entry of its own
-    kind: Literal["tool"] = "tool"
 
 
 @dataclass(frozen=True)
@@ -132,7 +105,7 @@ def transcript(
     is_whole: the conversation is under review, and the output no more than its other messages.
     """
     place = len(messages)
-    last = _under_review(output, tuple(map(feedback_note, feedback)), _time_of_day(output_at))
+    last = _under_review(output, tuple(map(feedback_note, feedback)), time_of_day(output_at))
     last = replace(last, place=place, is_under_review=not is_whole)
     return Transcript((*_what_led_to_it(messages, context, folds), last, *_entries(later, place + 1)))
 
@@ -172,7 +145,7 @@ def feedback_note(feedback: Mapping[str, Any]) -> str:
     elif value is None:
         sentence = f"{who} left “{kind}”"
     else:
-        sentence = f"{who} answered “{kind}” with {_plain(value)}"
+        sentence = f"{who} answered “{kind}” with {plain(value)}"
     comment = str(feedback.get("comment") or "").strip()
     return f"{sentence}: “{comment}”" if comment else f"{sentence}."
 
@@ -188,16 +161,16 @@ def _entries(messages: Sequence[Mapping[str, Any]], start: int = 0) -> list[Entr
             place = unanswered.pop(str(message.get("tool_call_id")), None)
             call = entries[place] if place is not None else None
             if isinstance(call, ToolUse) and place is not None:
-                entries[place] = _answered(call, message)
+                entries[place] = with_answer(call, message)
             else:
-                entries.append(_answered(ToolUse(str(message.get("name") or "tool"), at=_at(message)), message))
+                entries.append(with_answer(ToolUse(str(message.get("name") or "tool"), at=at_of(message)), message))
         else:
             said = _message(message)
             own: int | None = at  # only its first entry has the place of the message
             if said.parts or said.reasoning or said.refusal or not message.get("tool_calls"):
                 entries.append(replace(said, place=own))
                 own = None
-            for call_id, use in _tool_uses(message):
+            for call_id, use in tool_uses(message):
                 unanswered[call_id] = len(entries)
                 entries.append(replace(use, place=own))
                 own = None
@@ -205,7 +178,7 @@ def _entries(messages: Sequence[Mapping[str, Any]], start: int = 0) -> list[Entr
 
 
 def _instructions(message: Mapping[str, Any]) -> Instructions:
-    parts = _parts(message.get("content"))
+    parts = parts_of(message.get("content"))
     word_count = sum(len(part.text.split()) for part in parts if part.kind == "text")
     return Instructions("System prompt" if message.get("role") == "system" else "Developer prompt", parts, word_count)
 
@@ -217,16 +190,16 @@ def _message(message: Mapping[str, Any]) -> Message:
     return Message(
         role=role,
         who=f"{who} {name}" if name else who,
-        parts=_parts(message.get("content")),
-        reasoning=_plain(message.get("reasoning_content")),
-        refusal=_plain(message.get("refusal")),
-        at=_at(message),
+        parts=parts_of(message.get("content")),
+        reasoning=plain(message.get("reasoning_content")),
+        refusal=plain(message.get("refusal")),
+        at=at_of(message),
     )
 
 
 def _under_review(output: Mapping[str, Any], notes: tuple[str, ...], at: str) -> Message:
     said = _message(output)
-    uses = tuple(replace(use, is_open=True) for _, use in _tool_uses(output))
+    uses = tuple(replace(use, is_open=True) for _, use in tool_uses(output))
     return replace(said, tool_uses=uses, notes=notes, at=at or said.at, is_under_review=True)
 
 
@@ -240,118 +213,6 @@ def _what_led_to_it(
     looked_up = retrieved(context)
     if looked_up:
         yield looked_up
-
-
-# --- Content ----------------------------------------------------------------------------------------------------------
-
-
-def _parts(content: Any) -> tuple[Part, ...]:
-    """Return content, which is a text, nothing, or a list of parts, as texts and named placeholders."""
-    if content is None or content == "":
-        return ()
-    if not isinstance(content, list):
-        return (Part("text", _plain(content)),)
-    return tuple(_part(part) for part in content)
-
-
-def _part(part: Any) -> Part:
-    if isinstance(part, str):
-        return Part("text", part)
-    if not isinstance(part, Mapping):
-        return Part("placeholder", "A part of unknown kind")
-    kind = part.get("type")
-    if kind == "text" and isinstance(part.get("text"), str):
-        return Part("text", part["text"])
-    if kind == "refusal" and isinstance(part.get("refusal"), str):
-        return Part("text", part["refusal"])
-    names = {
-        "image_url": "Image",
-        "image": "Image",
-        "input_image": "Image",
-        "input_audio": "Audio",
-        "audio": "Audio",
-        "video_url": "Video",
-        "file": "File",
-        "input_file": "File",
-    }
-    name = names.get(str(kind), f"Part of kind “{str(kind)[:40]}”")
-    detail = _part_detail(part, str(kind))
-    return Part("placeholder", f"{name}: {detail}, not shown" if detail else f"{name}, not shown")
-
-
-def _part_detail(part: Mapping[str, Any], kind: str) -> str:
-    """Name the file or the host of a part, never its bytes."""
-    inside = part.get(kind)
-    inside = inside if isinstance(inside, Mapping) else {"url": inside}
-    for key in ("filename", "name", "format"):
-        if isinstance(inside.get(key), str):
-            return str(inside[key])[:80]
-    url = inside.get("url")
-    if not isinstance(url, str):
-        return ""
-    if url.startswith("data:"):
-        return url[5:].split(";")[0].split(",")[0][:40]
-    return url[:80]
-
-
-def _plain(value: Any) -> str:
-    """Return a value as text: a text as it is, anything else as JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-# --- Tools ------------------------------------------------------------------------------------------------------------
-
-
-def _tool_uses(message: Mapping[str, Any]) -> Iterable[tuple[str, ToolUse]]:
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
-        if not isinstance(call, Mapping):
-            continue
-        function = call.get("function")
-        function = function if isinstance(function, Mapping) else {}
-        use = _tool_use(str(function.get("name") or "tool"), function.get("arguments"), _at(message))
-        yield str(call.get("id")), use
-
-
-def _tool_use(name: str, arguments: Any, at: str) -> ToolUse:
-    """Arguments are a JSON text by the letter, but models write what they like."""
-    raw = _plain(arguments)
-    try:
-        read = json.loads(raw) if raw.strip() else {}
-    except (ValueError, RecursionError):
-        return ToolUse(name, raw_arguments=raw, arguments_problem="not valid JSON", summary=_shortened(raw), at=at)
-    if not isinstance(read, dict):
-        return ToolUse(name, raw_arguments=raw, arguments_problem="not a JSON object", summary=_shortened(raw), at=at)
-    facts = tuple((key, _plain(value) if value is not None else "null") for key, value in read.items())
-    return ToolUse(name, arguments=facts, summary=_shortened(" · ".join(value for _, value in facts)), at=at)
-
-
-def _answered(use: ToolUse, message: Mapping[str, Any]) -> ToolUse:
-    answer = _parts(message.get("content"))
-    outcome = _outcome(answer)
-    tone: Literal["", "bad"] = "bad" if _SOUNDS_BAD.search(outcome) else ""
-    return replace(use, answer=answer, outcome=outcome, outcome_tone=tone)
-
-
-_OUTCOME_KEYS = ("error", "status", "message", "reservationstatus", "result", "outcome")
-_SOUNDS_BAD = re.compile(r"\b(fail\w*|error|denied|refused|rejected|invalid|not found|unavailable|timeout)\b", re.I)
-
-
-def _outcome(answer: tuple[Part, ...]) -> str:
-    """Return the short word in which a tool says how it went, if its answer is JSON and has one."""
-    if len(answer) != 1 or len(answer[0].text) > 20_000:
-        return ""
-    try:
-        read = json.loads(answer[0].text)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(read, dict):
-        return ""
-    by_key = {key.lower(): value for key, value in read.items()}
-    words = (by_key.get(key) for key in _OUTCOME_KEYS)
-    return next((word for word in words if isinstance(word, str) and 0 < len(word) <= 40), "")
 
 
 def _open_the_last_tool_use(entries: list[Entry]) -> list[Entry]:
@@ -381,35 +242,16 @@ def _summary(entries: list[Entry]) -> str:
     texts = [" ".join(part.text for part in entry.parts).strip() for entry in by_users or spoken]
     # "hello" tells nothing: the first that is more than a greeting, else whatever there is.
     telling = [text for text in texts if len(text.split()) > 2] or [text for text in texts if text]
-    return _shortened(telling[0]) if telling else ""
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text[: SUMMARY_CHARACTERS * 4].split())
-    return line if len(line) <= SUMMARY_CHARACTERS else line[: SUMMARY_CHARACTERS - 1].rstrip() + "…"
+    return shortened(telling[0]) if telling else ""
 
 
 def _passages(context: Sequence[Any]) -> tuple[Passage, ...]:
     passages = []
     for number, passage in enumerate(context, start=1):
         if isinstance(passage, Mapping):
-            title = _plain(passage.get("title")) or f"Passage {number}"
-            text = _plain(passage.get("text") if "text" in passage else passage.get("content"))
-            passages.append(Passage(title, text, _plain(passage.get("source"))))
+            title = plain(passage.get("title")) or f"Passage {number}"
+            text = plain(passage.get("text") if "text" in passage else passage.get("content"))
+            passages.append(Passage(title, text, plain(passage.get("source"))))
         else:
-            passages.append(Passage(f"Passage {number}", _plain(passage)))
+            passages.append(Passage(f"Passage {number}", plain(passage)))
     return tuple(passages)
-
-
-def _at(message: Mapping[str, Any]) -> str:
-    return _time_of_day(message.get("at"))
-
-
-def _time_of_day(at: datetime | str | None) -> str:
-    """Return hours and minutes in UTC, or nothing for what is no time."""
-    if isinstance(at, str):
-        try:
-            at = datetime.fromisoformat(at)
-        except ValueError:
-            return ""
-    return at.astimezone(UTC).strftime("%H:%M") if isinstance(at, datetime) else ""

@@ -6,17 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.webui.base.parts_app import hotel_transcript, star_dialogue
-from webui.base.transcript import (
-    KEEP_OPEN,
-    Earlier,
-    Instructions,
-    Message,
-    Part,
-    Retrieved,
-    ToolUse,
-    feedback_note,
-    transcript,
-)
+from webui.base.content import Part
+from webui.base.tool_use import ToolUse
+from webui.base.transcript import KEEP_OPEN, Earlier, Instructions, Message, Retrieved, feedback_note, transcript
 
 
 def said(text, role="user"):
