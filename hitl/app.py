@@ -10,11 +10,9 @@ from flask import Flask, Response, current_app, g, redirect, request, session, u
 from flask_openapi3 import Info, OpenAPI
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from pydantic import ValidationError
-from sqlalchemy import select
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from hitl.accounts import access
-from hitl.accounts.models import Project
 from hitl.core import errors, http, schema
 from hitl.core.instance import Instance, ensure_ready
 from webui.base import register_pages
@@ -143,25 +141,23 @@ def admit() -> Response | None:
 
 def _recognise_program() -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    key = access.key_of_token(g.db, token) if scheme.lower() == "bearer" else None
-    if key is None:
+    found = access.program_of_token(g.db, token) if scheme.lower() == "bearer" else None
+    if found is None:
         return
-    g.api_key, g.user, g.project = key, key.maker, key.project
-    g.permissions = access.permissions_of_key(g.db, key)
-    if _slug() not in (None, key.project.slug):
+    _remember(found)
+    if _slug() not in (None, g.project.slug):
         raise errors.NotFound  # a key knows one project; it does not learn which others there are
 
 
 def _recognise_person() -> None:
     session_id = session.get(access.SESSION_ID)
-    if session_id is None:
-        return
-    g.user = access.user_of_session(g.db, session_id)
-    slug = _slug()
-    if g.user is not None and slug is not None:
-        g.project = g.db.scalar(select(Project).where(Project.slug == slug))
-        if g.project is not None:
-            g.permissions = access.permissions_in(g.db, g.user, g.project)
+    found = None if session_id is None else access.person_of_session(g.db, session_id, _slug())
+    if found is not None:
+        _remember(found)
+
+
+def _remember(who: access.Visitor) -> None:
+    g.user, g.api_key, g.project, g.permissions = who.user, who.api_key, who.project, who.permissions
 
 
 def _slug() -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager
 
 from hitl.accounts.errors import OwnersOnly
 from hitl.accounts.models import ApiKey, Membership, Project, SignInSession, User
@@ -104,10 +104,29 @@ def ensure_allowed(
 _KEY_REFUSED = "This API key does not allow this: its scopes do not cover it, or its maker's role no longer does."
 
 
-def user_of_session(db: Session, session_id: UUID | str | None) -> User | None:
-    """Return the person of a signed-in browser, if that session still counts."""
-    found = session_of_id(db, session_id)
-    return None if found is None else found.user
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks, and what they may do where they ask."""
+
+    user: User
+    api_key: ApiKey | None
+    project: Project | None  # that the request is about, if there is one
+    permissions: frozenset[Permission]  # in that project; of a key no more than its scopes and its maker's role
+
+
+def person_of_session(db: Session, session_id: UUID | str | None, slug: str | None = None) -> Visitor | None:
+    """Return the person of a signed-in browser, if that session still counts.
+
+    slug: of the project that they ask about.
+    """
+    identifier = _uuid_or_none(session_id)
+    if identifier is None:
+        return None
+    found = db.execute(_PERSON, {"session": identifier, "slug": slug, "now": clock.now()}).first()
+    if found is None:
+        return None
+    user, project, role = found
+    return Visitor(user, None, project, _permissions_of_role(role))
 
 
 def session_of_id(db: Session, session_id: UUID | str | None) -> SignInSession | None:
@@ -115,49 +134,58 @@ def session_of_id(db: Session, session_id: UUID | str | None) -> SignInSession |
     identifier = _uuid_or_none(session_id)
     if identifier is None:
         return None
-    return db.scalar(
-        select(SignInSession)
-        .join(SignInSession.user)
-        .options(joinedload(SignInSession.user))
-        .where(
-            SignInSession.id == identifier,
-            SignInSession.ended_at.is_(None),
-            SignInSession.expires_at > clock.now(),
-            SignInSession.epoch == User.epoch,
-            User.deactivated_at.is_(None),
-        )
-    )
+    return db.scalar(_WORKING_SESSION, {"session": identifier, "now": clock.now()})
 
 
-def key_of_token(db: Session, token: str | None) -> ApiKey | None:
-    """Return the API key of a bearer token, if it is not revoked and its maker is still an active member."""
+def program_of_token(db: Session, token: str | None) -> Visitor | None:
+    """Return the program of a bearer token, if its key is not revoked and its maker is still an active member."""
     if not token or not token.isascii() or not token.startswith(TOKEN_PREFIX):
         return None
-    return db.scalar(_WORKING_KEY, {"digest": token_digest(token)})
+    found = db.execute(_PROGRAM, {"digest": token_digest(token)}).first()
+    if found is None:
+        return None
+    key, role = found
+    # A key does what it was made for, as far as its maker's present role covers it.
+    return Visitor(key.maker, key, key.project, permissions_of_scopes(key.scopes) & _permissions_of_role(role))
 
 
-# Made once, because every request of a program asks this.
-_WORKING_KEY = (
-    select(ApiKey)
+def permissions_in(db: Session, user: User, project: Project) -> frozenset[Permission]:
+    """Return what a person may do in a project; nothing if they are no member."""
+    return _permissions_of_role(db.scalar(_ROLE, {"user": user.id, "project": project.id}))
+
+
+def _permissions_of_role(role: str | None) -> frozenset[Permission]:
+    return frozenset() if role is None else ROLES[role]
+
+
+# Made once, because every request asks one of these; and each asks all at once.
+_WORKING = (
+    SignInSession.id == bindparam("session"),
+    SignInSession.ended_at.is_(None),
+    SignInSession.expires_at > bindparam("now"),
+    SignInSession.epoch == User.epoch,
+    User.deactivated_at.is_(None),
+)
+_WORKING_SESSION = select(SignInSession).join(SignInSession.user).where(*_WORKING)
+_PERSON = (
+    select(User, Project, Membership.role)
+    .select_from(SignInSession)
+    .join(SignInSession.user)
+    .outerjoin(Project, Project.slug == bindparam("slug"))
+    .outerjoin(Membership, (Membership.user_id == User.id) & (Membership.project_id == Project.id))
+    .where(*_WORKING)
+)
+_PROGRAM = (
+    select(ApiKey, Membership.role)
     .join(ApiKey.maker)
+    .join(ApiKey.project)
     .join(Membership, (Membership.user_id == ApiKey.maker_id) & (Membership.project_id == ApiKey.project_id))
-    .options(joinedload(ApiKey.maker), joinedload(ApiKey.project))
+    .options(contains_eager(ApiKey.maker), contains_eager(ApiKey.project))
     .where(ApiKey.digest == bindparam("digest"), ApiKey.revoked_at.is_(None), User.deactivated_at.is_(None))
 )
 _ROLE = select(Membership.role).where(
     Membership.user_id == bindparam("user"), Membership.project_id == bindparam("project")
 )
-
-
-def permissions_in(db: Session, user: User, project: Project) -> frozenset[Permission]:
-    """Return what a person may do in a project; nothing if they are no member."""
-    role = db.scalar(_ROLE, {"user": user.id, "project": project.id})
-    return frozenset() if role is None else ROLES[role]
-
-
-def permissions_of_key(db: Session, key: ApiKey) -> frozenset[Permission]:
-    """Return what a key may do now: its scopes, as far as its maker's present role covers them."""
-    return permissions_of_scopes(key.scopes) & permissions_in(db, key.maker, key.project)
 
 
 def _uuid_or_none(value: UUID | str | None) -> UUID | None:

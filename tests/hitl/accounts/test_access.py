@@ -9,10 +9,9 @@ from hitl.accounts.access import (
     allow,
     declared_access,
     ensure_allowed,
-    key_of_token,
     permissions_in,
-    permissions_of_key,
-    user_of_session,
+    person_of_session,
+    program_of_token,
 )
 from hitl.accounts.errors import OwnersOnly
 from hitl.accounts.permissions import ROLES, Permission
@@ -70,76 +69,89 @@ class TestEnsureAllowed:
         assert permissions_in(db, factories.User(is_owner=True), project) == NOTHING
 
 
-class TestUserOfSession:
+class TestPersonOfSession:
     def test_it_knows_the_person_while_the_session_counts(self, db, person):
         session = sessions.start_session(db, person)
-        assert user_of_session(db, session.id) is person
-        assert user_of_session(db, str(session.id)) is person
+        assert person_of_session(db, session.id).user is person
+        assert person_of_session(db, str(session.id)).user is person
 
     def test_it_ends_with_sign_out(self, db, person):
         session = sessions.start_session(db, person)
         sessions.end_session(db, session.id)
-        assert user_of_session(db, session.id) is None
+        assert person_of_session(db, session.id) is None
 
     def test_it_ends_after_two_weeks(self, db, person, hands):
         session = sessions.start_session(db, person)
         hands.move(days=13, hours=23)
-        assert user_of_session(db, session.id) is person
+        assert person_of_session(db, session.id).user is person
         hands.move(hours=2)
-        assert user_of_session(db, session.id) is None
+        assert person_of_session(db, session.id) is None
 
     def test_it_ends_with_a_new_epoch_and_with_the_account(self, db, person):
         first = sessions.start_session(db, person)
         sessions.end_all_sessions(db, person)
         second = sessions.start_session(db, person)
-        assert user_of_session(db, first.id) is None
-        assert user_of_session(db, second.id) is person
+        assert person_of_session(db, first.id) is None
+        assert person_of_session(db, second.id).user is person
         users.deactivate(db, person)
-        assert user_of_session(db, second.id) is None
+        assert person_of_session(db, second.id) is None
+
+    def test_it_says_what_they_may_do_in_the_project_that_they_ask_about(self, db, project, person):
+        session_id = sessions.start_session(db, person).id
+        factories.Membership(project=project, user=person, role="lead")
+        other = factories.Project()
+
+        asked = {slug: person_of_session(db, session_id, slug) for slug in (None, project.slug, other.slug, "none")}
+        assert {slug: (found.project, found.permissions) for slug, found in asked.items()} == {
+            None: (None, NOTHING),
+            project.slug: (project, ROLES["lead"]),
+            other.slug: (other, NOTHING),
+            "none": (None, NOTHING),
+        }
 
     @pytest.mark.parametrize("nonsense", [None, "", "1", "x" * 5000, "\0", ["a"], 7, {}])
     def test_it_takes_nonsense_for_nobody(self, db, nonsense):
-        assert user_of_session(db, nonsense) is None
+        assert person_of_session(db, nonsense) is None
 
 
-class TestKeyOfToken:
+class TestProgramOfToken:
     def test_it_knows_a_key_by_its_token(self, db, project, admin):
         key, token = keys.create_key(db, project, admin, "ingest", ["capture"])
-        assert key_of_token(db, token) is key
-        assert permissions_of_key(db, key) == {Permission.CAPTURE}
+        assert program_of_token(db, token).api_key is key
+        assert program_of_token(db, token).permissions == {Permission.CAPTURE}
 
     @pytest.mark.parametrize(
         "token", ["", None, "hitl_", "hitl_" + "a" * 43, "hitl_\0", "hitl_é", "' OR 1=1", "hitl_" + "x" * 10**6]
     )
     def test_it_knows_no_other(self, db, project, admin, token):
         keys.create_key(db, project, admin, "ingest", ["capture"])
-        assert key_of_token(db, token) is None
+        assert program_of_token(db, token) is None
 
     def test_it_refuses_a_key_that_was_revoked(self, db, project, admin):
         key, token = keys.create_key(db, project, admin, "ingest", ["capture"])
         keys.revoke_key(db, key)
-        assert key_of_token(db, token) is None
+        assert program_of_token(db, token) is None
 
     def test_it_refuses_a_key_whose_maker_left_even_if_they_come_back(self, db, project, admin):
         maker = member(project, "engineer")
         _, token = keys.create_key(db, project, maker, "ingest", ["capture"])
         members.remove_member(db, membership_of(db, project, maker), by=admin)
-        assert key_of_token(db, token) is None
+        assert program_of_token(db, token) is None
         members.add_member(db, project, maker, "engineer")
-        assert key_of_token(db, token) is None
+        assert program_of_token(db, token) is None
 
     def test_it_refuses_a_key_whose_maker_was_deactivated(self, db, project, admin):
         maker = member(project, "engineer")
         _, token = keys.create_key(db, project, maker, "ingest", ["capture"])
         users.deactivate(db, maker)
-        assert key_of_token(db, token) is None
+        assert program_of_token(db, token) is None
         users.activate(db, maker)
-        assert key_of_token(db, token) is None
+        assert program_of_token(db, token) is None
 
     def test_a_key_does_no_more_than_its_makers_present_role(self, db, project, admin):
         maker = member(project, "lead")
-        key, token = keys.create_key(db, project, maker, "work", ["review", "datasets"])
+        _, token = keys.create_key(db, project, maker, "work", ["review", "datasets"])
         members.change_role(db, membership_of(db, project, maker), "engineer", by=admin)
-        assert permissions_of_key(db, key_of_token(db, token)) == {Permission.DATA}
+        assert program_of_token(db, token).permissions == {Permission.DATA}
         members.change_role(db, membership_of(db, project, maker), "supervisor", by=admin)
-        assert permissions_of_key(db, key) == NOTHING
+        assert program_of_token(db, token).permissions == NOTHING

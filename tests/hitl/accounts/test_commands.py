@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from hitl import cli
-from hitl.accounts.access import key_of_token
+from hitl.accounts.access import program_of_token
 from hitl.accounts.reset_links import link_of_token
 from hitl.accounts.sign_in import begin_attempt, sign_in
 
@@ -123,7 +123,7 @@ class TestMemberAndKey:
         token = run(*words, "--scope", "capture").stdout.strip()
         other = said(run(*words, "--scope", "capture", "--scope", "feedback", "--json"))["key"]
         with shared_database.reading() as db:
-            assert key_of_token(db, token).scopes == ["capture"]
+            assert program_of_token(db, token).api_key.scopes == ["capture"]
         assert "scopes" in run(*words, "--scope", "admin", exit_code=1).stderr
 
         hint = token[:11]
@@ -134,5 +134,5 @@ class TestMemberAndKey:
         run("member", "remove", "kim@example.org", "--project", "desk", exit_code=1)
         assert "only admin" in run("member", "remove", "ada@example.org", "--project", "desk", exit_code=1).stderr
         with shared_database.reading() as db:
-            assert key_of_token(db, token) is None
-            assert key_of_token(db, other) is None
+            assert program_of_token(db, token) is None
+            assert program_of_token(db, other) is None

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from hitl.accounts import passwords, users
-from hitl.accounts.access import user_of_session
+from hitl.accounts.access import person_of_session
 from hitl.accounts.errors import PasswordUnacceptable, SignInSlowed, WrongPassword
 from hitl.accounts.models import FailedSignIn
 from hitl.accounts.password_change import begin_password_change, change_password
@@ -30,7 +30,7 @@ class TestSignIn:
     def test_it_signs_in_whoever_knows_the_password(self, db, person):
         session = sign_in(db, begin_attempt(db, person.email, ADDRESS), PASSWORD)
 
-        assert user_of_session(db, session.id) is person
+        assert person_of_session(db, session.id).user is person
         assert failures(db) == 0
 
     def test_it_does_not_care_how_the_address_is_typed(self, db, person):
@@ -137,9 +137,9 @@ class TestPasswordChange:
         here, elsewhere = start_session(db, person), start_session(db, person)
         fresh = change_password(db, begin_password_change(db, person, NEW, ADDRESS), PASSWORD, NEW)
 
-        assert user_of_session(db, here.id) is None
-        assert user_of_session(db, elsewhere.id) is None
-        assert user_of_session(db, fresh.id) is person
+        assert person_of_session(db, here.id) is None
+        assert person_of_session(db, elsewhere.id) is None
+        assert person_of_session(db, fresh.id).user is person
         assert sign_in(db, begin_attempt(db, person.email, ADDRESS), PASSWORD) is None
         assert sign_in(db, begin_attempt(db, person.email, ADDRESS), NEW)
 

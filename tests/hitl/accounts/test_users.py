@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import select
 
 from hitl.accounts import keys, members, passwords, reset_links, sessions, users
-from hitl.accounts.access import user_of_session
+from hitl.accounts.access import person_of_session
 from hitl.accounts.errors import (
     AccountClosed,
     AccountNotYours,
@@ -71,7 +71,7 @@ class TestDeactivate:
         users.deactivate(db, person, by=admin)
 
         db.refresh(key)
-        assert user_of_session(db, session.id) is None
+        assert person_of_session(db, session.id) is None
         assert key.revoked_at is not None
         assert told == [UserDeactivated(person.id)]
         assert actions(db)[-1] == "user_deactivated"
@@ -145,7 +145,7 @@ class TestResetLinks:
 
         reset_links.use_reset_link(db, first, HASH)
 
-        assert user_of_session(db, session.id) is None
+        assert person_of_session(db, session.id) is None
         for token in (first, second):
             with pytest.raises(ResetLinkEnded):
                 reset_links.use_reset_link(db, token, HASH)

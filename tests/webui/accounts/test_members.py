@@ -1,6 +1,6 @@
 import pytest
 
-from hitl.accounts.access import key_of_token
+from hitl.accounts.access import program_of_token
 from hitl.accounts.keys import create_key
 from hitl.accounts.members import membership_of
 from tests.hitl import factories
@@ -126,7 +126,7 @@ class TestKeys:
             return client.get("/api/v1/key", headers={"Authorization": f"Bearer {token}"})
 
         assert ask().json["scopes"] == ["capture", "feedback"]
-        key = key_of_token(committed, token)
+        key = program_of_token(committed, token).api_key
         committed.commit()
         visitor.send(keys, f"{keys}/{key.id}/revocation")
         assert ask().status_code == 401
