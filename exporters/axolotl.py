@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
+from exporters.batches import Line, conversations, with_member
 from exporters.errors import RowRefused
 from exporters.exporter import Exporter
 from exporters.rows import Demonstration, Message, PreferencePair, Row
@@ -43,6 +46,11 @@ class Axolotl(Exporter[PreferencePair | Demonstration]):
     def row(self, example: PreferencePair | Demonstration) -> Row:
         return pair_row(example) if isinstance(example, PreferencePair) else conversation_row(example)
 
+    def line(self, kind: str) -> Line | None:
+        if kind == "preference":  # whose answers are to be looked for in what templates write
+            return None
+        return Line('{"id":"<id>","messages":<conversation>}', made={"conversation": marked_conversation})
+
     def features(self, kind: str) -> list[tuple[str, str]]:
         if kind == "demonstration":
             return [("id", "dtype: string"), ("messages", "list: json"), ("tools", "dtype: string")]
@@ -74,3 +82,9 @@ def conversation_row(example: Demonstration) -> Row:
     row: Row = {"id": example.id, "messages": messages}
     tools = training_tools(example.tools)
     return row | {"tools": tools} if tools else row
+
+
+def marked_conversation(batch: pa.RecordBatch) -> pa.LargeStringArray:
+    """Plain demonstrations as `conversation_row` makes them of one."""
+    earlier = with_member(batch.column("prompt"), '"training":false')
+    return conversations(earlier, with_member(batch.column("completion"), '"training":true'))

@@ -10,8 +10,8 @@ Patterns are RE2's, matched by Arrow: https://github.com/google/re2/wiki/Syntax
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from functools import reduce
 from typing import Any
 
@@ -48,13 +48,18 @@ SYSTEM = message("system", f"{UNIT}*")
 LAST = message("user", f"{UNIT}*{INK}{UNIT}*")
 TRAINING_PROMPT = prompt(first=SYSTEM, then=message("(?:user|assistant)", f"{UNIT}*"), last=LAST)
 TRAINING_ANSWER = rf"\A{message('assistant', f'{UNIT}*{INK}{UNIT}*')}\z"
-TRIMMED_ANSWER = rf"\A{message('assistant', f'{INK}(?:{UNIT}*{INK})?')}\z"
+
+# At the edges of an answer, all that str.strip() takes away, and some more.
+BLANK = r"(?:[\x20\x7f-\x9f\pZ]|\\[bfnrt]|\\u00[01][0-9a-f])"
+BLANK_EDGES = (rf'\A\{{"role":"assistant","content":"{BLANK}*', rf'{BLANK}*"\}}\z')
 
 BARE = r"\A[ !#-\[\]-~]*\z"  # ASCII that stands for itself between quotation marks
 SPLITS = pa.array(["train", "validation", "test"])
 ANSWERS = ("chosen", "rejected", "completion")
 
-MESSAGE = re.compile(r'\{"role":"[a-z]+","content":"(?:[^"\\]+|\\.)*+"\}')
+# Between two messages of a plain prompt, and nowhere else: within a text the quotation marks have a backslash.
+BETWEEN = '"},{"role":"'
+MARK = "\x01"  # which no JSON text holds as it is
 
 KINDS: dict[str, type[Example]] = {one.kind: one for one in (PreferencePair, Demonstration, Verdict)}
 JSON_COLUMNS = frozenset({"prompt", *ANSWERS, "tools"})
@@ -79,42 +84,46 @@ class Plain:
             *(matches(batch, name, self.answer) for name in ANSWERS if name in batch.schema.names),
             *(is_number(batch, name) for name in ("agreement", "margin") if name in batch.schema.names),
         ]
-        found = pc.fill_null(reduce(pc.and_, checks), False)
         if "chosen" in batch.schema.names and not self.may_be_equal:
-            return pc.and_(found, differ(batch, found))
-        return found
+            checks.append(differ_for_sure(batch))
+        return pc.fill_null(reduce(pc.and_, checks), False)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a format of JSON lines spells a plain row: the columns' names in <>, between fixed text."""
+    """How a format of JSON lines spells a plain row: names of columns in <>, between fixed text.
+
+    made: columns that the format makes of a batch's own, by name.
+    """
 
     spelling: str
     plain: Plain = Plain()
+    made: Mapping[str, Callable[[pa.RecordBatch], pa.Array]] = field(default_factory=dict)
 
     def of(self, batch: pa.RecordBatch) -> pa.LargeStringArray:
         """Return the lines of plain rows."""
         fixed_and_named = re.split("<([a-z_]+)>", self.spelling + "\n")
-        parts: list[Any] = [pa.scalar(part, LARGE) for part in fixed_and_named]
-        parts[1::2] = [as_text(batch.column(name)).cast(LARGE) for name in fixed_and_named[1::2]]
-        return pc.binary_join_element_wise(*parts, pa.scalar("", LARGE))
+        parts: list[Any] = [*fixed_and_named]
+        parts[1::2] = [self.column(batch, name) for name in fixed_and_named[1::2]]
+        return joined(*parts)
+
+    def column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
+        return self.made[name](batch) if name in self.made else as_text(batch.column(name))
 
 
 def matches(batch: pa.RecordBatch, name: str, pattern: str) -> pa.BooleanArray:
     return pc.match_substring_regex(batch.column(name), pattern)
 
 
-def differ(batch: pa.RecordBatch, is_plain: pa.BooleanArray) -> pa.BooleanArray:
-    """Say whether the two answers of plain rows differ in more than the white space around them."""
-    found = pc.not_equal(batch.column("chosen"), batch.column("rejected"))
-    are_trimmed = pc.and_(matches(batch, "chosen", TRIMMED_ANSWER), matches(batch, "rejected", TRIMMED_ANSWER))
-    is_open = pc.and_(is_plain, pc.and_not(found, are_trimmed))
-    if not is_open.true_count:
-        return found
-    asked = batch.filter(is_open)
-    sides = zip(asked.column("chosen").to_pylist(), asked.column("rejected").to_pylist(), strict=True)
-    looked_at = [orjson.loads(a)["content"].strip() != orjson.loads(b)["content"].strip() for a, b in sides]
-    return pc.replace_with_mask(found, is_open, pa.array(looked_at, pa.bool_()))
+def differ_for_sure(batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Say whether the two answers differ in more than the white space around them; where in doubt, no."""
+    chosen, rejected = (without_blank_edges(batch.column(side)) for side in ("chosen", "rejected"))
+    return pc.not_equal(chosen, rejected)
+
+
+def without_blank_edges(answers: pa.Array) -> pa.Array:
+    """Answers cut at both ends so that those that say the same are equal. Of some, more is cut than white space."""
+    return reduce(lambda texts, edge: pc.replace_substring_regex(texts, edge, ""), BLANK_EDGES, answers)
 
 
 def is_number(batch: pa.RecordBatch, name: str) -> pa.BooleanArray:
@@ -134,11 +143,25 @@ def as_text(column: pa.Array) -> pa.Array:
 
 def messages_of(prompts: pa.Array, kind: pa.ListType) -> pa.ListArray:
     """Plain prompts as lists of the JSON texts of their messages."""
-    offsets, texts = [0], []
-    for text in prompts.to_pylist():
-        texts += MESSAGE.findall(text)
-        offsets.append(len(texts))
-    return as_lists(offsets, pa.array(texts, pa.string()), kind)
+    inner = pc.utf8_slice_codeunits(prompts, 1, -1)
+    lists = pc.split_pattern(pc.replace_substring(inner, BETWEEN, BETWEEN.replace(",", MARK)), MARK)
+    return as_lists(lists.offsets, lists.values, kind)
+
+
+def conversations(prompts: pa.Array, answers: pa.Array) -> pa.LargeStringArray:
+    """Plain prompts, each with its answer as the last message."""
+    return joined(pc.utf8_slice_codeunits(prompts, 0, -1), ",", answers, "]")
+
+
+def conversation(batch: pa.RecordBatch) -> pa.LargeStringArray:
+    """The prompts of plain demonstrations, each with its answer."""
+    return conversations(batch.column("prompt"), batch.column("completion"))
+
+
+def with_member(texts: pa.Array, member: str, role: str = "[a-z]+") -> pa.Array:
+    """Plain messages, or lists of them, in which those of a role have one member more, such as `"weight":0`."""
+    message_but_end = rf'(\{{"role":"{role}","content":"(?:[^"\\]|\\.)*")\}}'
+    return pc.replace_substring_regex(texts, message_but_end, rf"\1,{member}}}")
 
 
 def lone_messages(answers: pa.Array, kind: pa.ListType) -> pa.ListArray:
@@ -146,8 +169,14 @@ def lone_messages(answers: pa.Array, kind: pa.ListType) -> pa.ListArray:
     return as_lists(range(len(answers) + 1), answers, kind)
 
 
-def as_lists(offsets: Iterable[int], values: pa.Array, kind: pa.ListType) -> pa.ListArray:
+def as_lists(offsets: Any, values: pa.Array, kind: pa.ListType) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values.cast(kind.value_type), type=kind)
+
+
+def joined(*parts: str | pa.Array) -> pa.LargeStringArray:
+    """Columns of text and fixed texts, one after the other."""
+    large = [pa.scalar(part, LARGE) if isinstance(part, str) else part.cast(LARGE) for part in parts]
+    return pc.binary_join_element_wise(*large, pa.scalar("", LARGE))
 
 
 def columns_of(kind: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import Line, conversation
 from exporters.exporter import Exporter
 from exporters.rows import Demonstration, PreferencePair, Row
 from exporters.text_only import MESSAGES, text_answer, text_prompt
@@ -43,6 +44,12 @@ class NemoRl(Exporter[PreferencePair | Demonstration]):
         ensure_different(chosen, rejected)
         ranked = [{"rank": rank, "completion": [answer]} for rank, answer in enumerate((chosen, rejected))]
         return {"id": example.id, "context": prompt, "completions": ranked}
+
+    def line(self, kind: str) -> Line:
+        if kind == "demonstration":
+            return Line('{"id":"<id>","messages":<conversation>}', made={"conversation": conversation})
+        ranked = '{"rank":0,"completion":[<chosen>]},{"rank":1,"completion":[<rejected>]}'
+        return Line('{"id":"<id>","context":<prompt>,"completions":[' + ranked + "]}")
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         if kind == "demonstration":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import Line
 from exporters.exporter import Exporter
 from exporters.rows import Demonstration, PreferencePair, Row
 from exporters.text_only import MESSAGES, text_answer, text_prompt
@@ -31,6 +32,10 @@ class OpenRlhf(Exporter[PreferencePair | Demonstration]):
         if isinstance(example, PreferencePair):
             ensure_different(row["chosen"][0], row["rejected"][0])
         return row
+
+    def line(self, kind: str) -> Line:
+        answers = ",".join(f'"{answer}":[<{answer}>]' for answer in ANSWERS[kind])
+        return Line('{"id":"<id>","prompt":<prompt>,' + answers + "}")
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         return [("id", "dtype: string"), *((column, MESSAGES) for column in ("prompt", *ANSWERS[kind]))]

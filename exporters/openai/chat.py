@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
+from exporters.batches import Line, conversations, with_member
 from exporters.exporter import Exporter
 from exporters.openai.messages import openai_answer, openai_prompt, openai_tools
 from exporters.rows import Demonstration, Message, Row
@@ -25,8 +28,17 @@ class OpenaiChat(Exporter[Demonstration]):
         earlier = [unlearned(message) for message in openai_prompt(example.prompt)]
         return {"messages": [*earlier, answer], **openai_tools(example.tools)}
 
+    def line(self, kind: str) -> Line:
+        return Line('{"messages":<conversation>}', made={"conversation": conversation})
+
     def features(self, kind: str) -> list[tuple[str, str]]:
         return [("messages", "list: json"), ("tools", "list: json")]
+
+
+def conversation(batch: pa.RecordBatch) -> pa.LargeStringArray:
+    """Plain rows as `row` makes them of one."""
+    earlier = with_member(batch.column("prompt"), '"weight":0', role="assistant")
+    return conversations(earlier, batch.column("completion"))
 
 
 def unlearned(message: Message) -> Message:

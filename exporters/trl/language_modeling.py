@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exporters.batches import Line, conversation
 from exporters.exporter import Exporter
 from exporters.rows import Demonstration, Row
 from exporters.training import training_answer, training_prompt, training_tools
@@ -25,6 +26,9 @@ class TrlLanguageModeling(Exporter[Demonstration]):
         row: Row = {"id": example.id, "messages": [*training_prompt(example.prompt), answer]}
         tools = training_tools(example.tools)
         return row | {"tools": tools} if tools else row
+
+    def line(self, kind: str) -> Line:
+        return Line('{"id":"<id>","messages":<conversation>}', made={"conversation": conversation})
 
     def features(self, kind: str) -> list[tuple[str, str]]:
         return [("id", "dtype: string"), ("messages", "list: json"), ("tools", "dtype: string")]

@@ -84,11 +84,13 @@ class TestWriteBatches:
 
     @pytest.mark.parametrize(("name", "kind"), SHORT)
     def test_it_never_parses_a_plain_row(self, name, kind, monkeypatch):
-        plain = replace(OF_KIND[kind][0], prompt=[user('“Why?” "\\ \n')])
+        asked = [user('“Why?” "\\ \n'), assistant('{"role":"assistant","content":"},{\\"'), user("}]"), assistant("")]
+        plain = [replace(OF_KIND[kind][0], prompt=[*asked, user("So?")])] * 3
+        expected = one_by_one(name, plain)
         monkeypatch.setattr(batches, "examples_of", None)
         monkeypatch.setattr(EXPORTERS[name], "row", None)
 
-        assert in_batches(name, [plain] * 3, 2)
+        assert in_batches(name, plain, 2) == expected
 
     @pytest.mark.parametrize("name", ["trl-preference", "openai-preference", "huggingface"])
     def test_it_refuses_answers_that_differ_in_white_space_only(self, name):
