@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, delete, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from hitl.accounts.models import Project, User
 from hitl.capture.models import Response
@@ -57,21 +57,25 @@ def add_comparisons(
 
 
 def may_name_models(db: Session, item: Item) -> bool:
-    """Whether it may be told which model wrote what a comparison compares.
+    """Whether it may be told which model wrote what a comparison compares."""
+    return db.scalar(select(Item.id).where(Item.id == item.id, models_may_be_named())) is not None
+
+
+def models_may_be_named() -> ColumnElement[bool]:
+    """The same as a condition on items.
 
     Only when it is closed, and no other comparison of any of these responses is open: its reviewers would know them by
     their words.
     """
-    if item.closed_at is None:
-        return False
-    theirs = [target.response_id for target in item.targets]
-    open_ones = exists().where(
-        ItemTarget.response_id.in_(theirs),
-        Item.id == ItemTarget.item_id,
-        Item.kind == "comparison",
-        Item.closed_at.is_(None),
+    here, there, other = aliased(ItemTarget), aliased(ItemTarget), aliased(Item)
+    is_compared_elsewhere = exists().where(
+        here.item_id == Item.id,
+        there.response_id == here.response_id,
+        other.id == there.item_id,
+        other.kind == "comparison",
+        other.closed_at.is_(None),
     )
-    return not db.scalar(select(open_ones))
+    return and_(Item.closed_at.is_not(None), ~is_compared_elsewhere)
 
 
 def _responses(db: Session, project: Project, response_ids: Iterable[UUID]) -> dict[UUID, Any]:

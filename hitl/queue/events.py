@@ -11,10 +11,3 @@ class ItemsWanted:
     rubric_version_id: UUID
     kind: str
     response_count: int  # that each of them compares; 1 if it compares none
-
-
-@dataclass(frozen=True)
-class ItemReopened:
-    """A closed item opened again."""
-
-    item_id: UUID

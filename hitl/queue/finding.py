@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.core import clock, cursors
+from hitl.queue.comparisons import models_may_be_named
 from hitl.queue.models import Assignment, InputSelection, Item, ItemTarget, Lease, Selection
 from hitl.queue.queries import HAS_OPEN_SLOT, IS_RESERVING, is_stuck, lease_counts
 from hitl.queue.search import is_found
@@ -31,7 +32,7 @@ Sort = Literal["next", "oldest", "newest"]
 class Wanted:
     """Which items, and in which order.
 
-    rule_id: drawn by this rule. Comparisons are found by it once they are closed: a rule may name a model.
+    rule_id: drawn by this rule. Comparisons are found by it once models may be named: a rule may name one.
     assigned_to: reserved for this person, or taken by them from what was reserved; "nobody": for no one.
     waiting_days: in the queue for longer than that.
     search: see hitl/queue/search.py.
@@ -152,7 +153,7 @@ def _is_drawn_by(rule_id: UUID) -> ColumnElement[bool]:
     drew_input = exists().where(InputSelection.item_id == Item.id, InputSelection.rule_id == rule_id)
     return or_(
         and_(Item.kind == "response", drew_response),
-        and_(Item.kind == "comparison", Item.closed_at.is_not(None), drew_input),
+        and_(Item.kind == "comparison", models_may_be_named(), drew_input),
     )
 
 

@@ -18,9 +18,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.util import identity_key
 
 from hitl.accounts.models import Membership
-from hitl.core import clock, events
+from hitl.core import clock
 from hitl.core.prepared import Prepared
-from hitl.queue.events import ItemReopened
 from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import IS_RESERVING
 
@@ -102,7 +101,6 @@ def settle(db: Session, item: Item) -> None:
     if has_slots_left:
         if item.closed_at is not None:
             item.closed_at = item.closed_as = None
-            events.publish(db, ItemReopened(item.id))
     # A surplus lease keeps its item from closing: what reviewers may not see before the close would show to its holder.
     elif item.closed_at is None and not is_held:
         item.closed_at, item.closed_as = clock.now(), "complete"

@@ -40,7 +40,8 @@ from hitl.review.schemas import (
     RubricPage,
     RubricVersionOut,
 )
-from hitl.review.submission import admit, models_named_to_author, reopen_review, revise, submit_review
+from hitl.review.submission import admit, reopen_review, revise, submit_review
+from hitl.review.unblinding import look_at_models, models_named_to_author
 
 bp = APIBlueprint(
     "review_api",
@@ -114,6 +115,18 @@ def create_revision(path: ReviewPath, body: AnswersBody) -> Response:
     """Change a review of yours. What you decided before is kept; the newest revision counts."""
     review = _own_review(path.review_id)
     revise(g.db, review, _answers(body, review.item), body.seconds_on_display)
+    return answer(_review_out(review), 201)
+
+
+@bp.post("/reviews/<uuid:review_id>/disclosure", responses={201: OwnReviewOut})
+@allow(Permission.REVIEW)
+def create_disclosure(path: ReviewPath) -> Response:
+    """Ask which models wrote what you compared, once the comparison is closed.
+
+    What you decide about these responses from then on is kept and never counts, for you no longer judge blind.
+    """
+    review = _own_review(path.review_id)
+    look_at_models(g.db, review)
     return answer(_review_out(review), 201)
 
 

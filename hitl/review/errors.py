@@ -104,6 +104,12 @@ class ReviewIsOpen(Conflict):
     code = "review_is_open"
 
 
+class ModelsStayHidden(Conflict):
+    """Which model wrote what is told once you submitted your review and all comparisons of these responses closed."""
+
+    code = "models_stay_hidden"
+
+
 class NotAnExtra(Conflict):
     """Only a review that was kept as an extra can be admitted."""
 

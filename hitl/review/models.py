@@ -92,8 +92,7 @@ class Review(Base):
     # The newest revision of a counted review; what was derived from any other revision does not count.
     # No foreign key: revisions refer to reviews, and neither table could be made first.
     counting_revision_id: Mapped[UUID | None]
-    # Its comparison was closed, so that the models were named to this reviewer, and opened again. While it is closed
-    # the item says so itself.
+    # Its author was told which model wrote what: what they say of these responses from then on does not count.
     is_unblinded: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     # Of the transaction that changed it last, be it by a new revision: so it comes again, as it is now.
@@ -117,7 +116,7 @@ class Revision(Base):
     submitted_at: Mapped[datetime] = mapped_column(default=clock.now)
     seconds_on_display: Mapped[float | None]
     comment: Mapped[str | None]
-    # Made when the reviewer could know which model said what: kept, but never the one that counts.
+    # Made when the reviewer had been told which model said what: kept, but never the one that counts.
     is_unblinded: Mapped[bool] = mapped_column(default=False)
 
     review: Mapped[Review] = relationship(back_populates="revisions")

@@ -103,7 +103,7 @@ class RevisionOut(ApiModel):
     seconds_on_display: float | None
     answers: Values
     comment: str | None
-    is_unblinded: bool = Field(description="Made after the models of a comparison were named: never counts")
+    is_unblinded: bool = Field(description="Made after its reviewer asked which models they compare: never counts")
 
 
 class ComparedOut(ApiModel):
@@ -141,8 +141,8 @@ class OwnReviewOut(ReviewOut):
     """What you decided about an item."""
 
     models: list[ComparedOut] | None = Field(
-        description="Which models wrote what you compared, once the comparison is closed and your review submitted; "
-        "else null. Revisions from then on never count."
+        description="Which models wrote what you compared, once you asked for it; else null. "
+        "Revisions from then on never count."
     )
 
 

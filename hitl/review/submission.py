@@ -12,8 +12,6 @@ from hitl.capture.models import Response
 from hitl.core import clock, events, feeds
 from hitl.core.ids import new_id
 from hitl.queue import leases, slots
-from hitl.queue.blindness import blind_name
-from hitl.queue.comparisons import may_name_models
 from hitl.queue.errors import NoOpenSlot
 from hitl.queue.models import Item, Lease
 from hitl.review.answers import Answers
@@ -24,6 +22,7 @@ from hitl.review.judged import judged_of
 from hitl.review.models import Review, Revision
 from hitl.review.queries import last_submitted, newest_revision
 from hitl.review.rubrics import rubric_of
+from hitl.review.unblinding import has_looked
 
 
 def submit_review(db: Session, lease: Lease, answers: Answers, seconds_on_display: float | None = None) -> Review:
@@ -40,7 +39,7 @@ def submit_review(db: Session, lease: Lease, answers: Answers, seconds_on_displa
         return _same_again(db, review, answers)
     if review is not None and review.lease_id == lease.id:
         raise ReviewIsOpen  # a late repeat of what was taken back since
-    is_unblinded = _names_models(item, review)
+    is_unblinded = has_looked(db, item, lease.reviewer_id)
     is_counted = leases.complete(db, lease, locked=item)
     if review is None:
         review = Review(id=new_id(), project_id=item.project_id, item=item, reviewer=lease.reviewer)
@@ -69,8 +68,6 @@ def reopen_review(db: Session, review: Review) -> Lease:
     item = _locked_item(db, review)
     if review.standing == "reopened":
         raise ReviewIsOpen
-    # Before the item opens again: then nothing would say that it was closed.
-    review.is_unblinded = _names_models(item, review)
     lease = leases.reopen(db, review.lease, review.standing == "counted")
     said = db.scalars(newest_revision(review.id)).one()
     answers = Answers.of(said, rubric_of(db, item))
@@ -95,7 +92,8 @@ def revise(db: Session, review: Review, answers: Answers, seconds_on_display: fl
     newest = db.scalars(newest_revision(review.id)).one()
     if Answers.of(newest, rubric_of(db, item)) == answers:
         return newest
-    revision = _add_revision(db, review, answers, seconds_on_display, _names_models(item, review))
+    is_unblinded = has_looked(db, item, review.reviewer_id)
+    revision = _add_revision(db, review, answers, seconds_on_display, is_unblinded)
     events.publish(db, ReviewRevised(review.id, revision.id))
     return revision
 
@@ -128,19 +126,6 @@ def reviewed_response(db: Session, item: Item) -> Response | None:
     return item.targets[0].response
 
 
-def models_named_to_author(db: Session, review: Review) -> dict[str, Response] | None:
-    """Return the responses that a review compares, by the names that its author uses; None while they judge blind.
-
-    They are told who wrote what once the comparison is closed, as are all others of the same responses, and never
-    while their review is open again.
-    """
-    item = review.item
-    if item.kind != "comparison" or review.standing == "reopened" or not may_name_models(db, item):
-        return None
-    responses = [target.response for target in item.targets if target.response is not None]
-    return {blind_name(db, item, response.id): response for response in responses}
-
-
 def _locked_item(db: Session, held: Lease | Review) -> Item:
     """Lock in the order of hitl/queue/slots.py, then see what was true before the wait as it is now."""
     slots.lock_reviewer(db, held.reviewer_id, held.project_id)
@@ -155,12 +140,6 @@ def _review_by(db: Session, item: Item, reviewer: User) -> Review | None:
         .where(Review.item_id == item.id, Review.reviewer_id == reviewer.id)
         .execution_options(populate_existing=True)
     )
-
-
-def _names_models(item: Item, review: Review | None) -> bool:
-    """Once a comparison is closed its models are named to its reviewers, who can never again judge it blind."""
-    is_closed = item.kind == "comparison" and item.closed_at is not None
-    return is_closed or (review is not None and review.is_unblinded)
 
 
 def _same_again(db: Session, review: Review, answers: Answers) -> Review:

@@ -1,15 +1,13 @@
 """What reviewing does when it hears of something."""
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.events import ProjectCreated
 from hitl.accounts.models import Project
 from hitl.core.events import within
-from hitl.queue.events import ItemReopened, ItemsWanted
-from hitl.queue.models import Item
+from hitl.queue.events import ItemsWanted
 from hitl.review.errors import NothingToAsk, NothingToCompareBy
-from hitl.review.models import Review, RubricVersion
+from hitl.review.models import RubricVersion
 from hitl.review.rubrics import publish_rubric, rubric_of_version
 from hitl.review.starter_rubric import starter_rubric
 
@@ -26,14 +24,3 @@ def ensure_something_is_asked(db: Session, fact: ItemsWanted) -> None:
     rubric = rubric_of_version(db.get_one(RubricVersion, fact.rubric_version_id))
     if not rubric.can_judge(fact.kind, fact.response_count):
         raise NothingToCompareBy if fact.kind == "comparison" else NothingToAsk
-
-
-@within(ItemReopened)
-def remember_who_knows_the_models(db: Session, fact: ItemReopened) -> None:
-    """Mark the reviews whose authors could see, while the comparison was closed, which model wrote what.
-
-    A review that was open again at that time named no models. The item itself forgets when it was closed.
-    """
-    if db.get_one(Item, fact.item_id).kind == "comparison":
-        saw = update(Review).where(Review.item_id == fact.item_id, Review.standing != "reopened")
-        db.execute(saw.values(is_unblinded=True))

@@ -192,7 +192,7 @@ class TestThroughTheApi:
         assert set(seen[0]) == set(seen[1])
         assert all(name[14] == "4" for name in seen[0])  # random: no time is in a version 4 id
 
-    def test_once_it_is_closed_the_models_are_named_and_what_follows_does_not_count(
+    def test_once_it_is_closed_who_asks_is_told_the_models_and_what_follows_does_not_count(
         self, api, project, item, reviewers, responses, committed
     ):
         url = f"/api/v1/projects/{project.slug}"
@@ -203,8 +203,19 @@ class TestThroughTheApi:
             best = place_all(lease["targets"])
             made.append(program.post(f"/api/v1/leases/{lease['id']}/review", json={"answers": {"best": best}}).json)
 
-        assert made[0]["models"] is None
+        for program, closed in zip(programs, made, strict=True):
+            assert closed["models"] is None
+            ensure_blind(program.get(f"{url}/my-reviews"), responses)
+        undone = programs[1].post(f"/api/v1/reviews/{made[1]['id']}/reopening").json
+        slip = {"answers": {"best": "unsure"}}
+        again = programs[1].post(f"/api/v1/leases/{undone['lease_id']}/review", json=slip).json
+        assert again["revisions"][-1]["is_unblinded"] is False
+
+        asked = programs[0].post(f"/api/v1/reviews/{made[0]['id']}/disclosure")
         named = programs[0].get(f"{url}/my-reviews").json["reviews"][0]["models"]
+        assert asked.json["models"] == named
+        assert programs[1].post(f"/api/v1/reviews/{made[0]['id']}/disclosure").status_code == 404
+        ensure_blind(programs[1].get(f"{url}/my-reviews"), responses)
         assert {one["model"] for one in named} == set(MODELS)
         assert {one["response_id"] for one in named}.isdisjoint(str(response.id) for response in responses)
 

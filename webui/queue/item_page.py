@@ -42,6 +42,7 @@ class ItemPage:
     history: list[Moment]
     lessons: list[str]
     models: list[str]  # of what is compared, in the order of the transcripts; none while they are judged blind
+    judged_blind: UUID | None  # the reader's own review, on whose page they may ask for the models
     others: list[Response]  # answers to the same question that this one may be compared with
     conversation_id: UUID | None  # that may be reviewed as a whole
     is_blind: bool  # the reader has yet to judge it, or models must not be told apart: rules and reviews stay hidden
@@ -57,6 +58,8 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
     judged = judged_of(db, item)
     reviews = shown_reviews(db, item, judged)
     lead = _sentence(why_here(db, item))
+    names_models = item.kind == "comparison" and not is_blind and may_name_models(db, item)
+    judged_blind = _judged_blind(reviews, reader)
     return ItemPage(
         item=item,
         transcripts=[_transcript(db, item, response) for response in responses],
@@ -71,7 +74,8 @@ def item_page(db: Session, project: Project, item: Item, reader: User) -> ItemPa
         is_blind=is_blind,
         history=history_of(db, item, lead, leases, reviews),
         lessons=[] if is_blind else lessons_of(db, reviews, judged),
-        models=[_model(response) for response in responses] if _names_models(db, item, is_blind) else [],
+        models=[_model(response) for response in responses] if names_models and judged_blind is None else [],
+        judged_blind=judged_blind if names_models else None,
         others=_others(db, item, responses),
         conversation_id=responses[0].conversation_id if item.kind == "response" and responses else None,
     )
@@ -87,8 +91,10 @@ def _is_blind(item: Item, leases: list[Lease], reader: User) -> bool:
     return is_at_it or (item.kind == "comparison" and item.closed_at is None)
 
 
-def _names_models(db: Session, item: Item, is_blind: bool) -> bool:
-    return item.kind == "comparison" and not is_blind and may_name_models(db, item)
+def _judged_blind(reviews: list[ShownReview], reader: User) -> UUID | None:
+    """Return the reader's own review, if they never asked which model wrote what."""
+    own = (shown.review for shown in reviews if shown.review.reviewer_id == reader.id)
+    return next((review.id for review in own if not review.is_unblinded), None)
 
 
 def _transcript(db: Session, item: Item, response: Response) -> Transcript:

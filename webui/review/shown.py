@@ -27,7 +27,7 @@ from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
 from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
 from hitl.review.rubrics import Corrected, rubric_of
-from hitl.review.submission import models_named_to_author
+from hitl.review.unblinding import may_look, models_named_to_author
 from webui.review.compared import Comparison, asked_in, comparison_of, letters_of
 from webui.review.forms import form_fields
 from webui.review.single import Subject, response_of, single_subject
@@ -96,6 +96,7 @@ class OwnReview:
     said: Said  # newest
     earlier: tuple[Said, ...]  # newest of them first
     is_unblinded: bool  # its author was told the models: what they say now is kept and does not count
+    may_look: bool  # whether its author may ask for them
 
 
 def subject_of(db: Session, lease: Lease) -> Subject | Comparison:
@@ -201,7 +202,8 @@ def own_review(db: Session, review: Review) -> OwnReview:
         standing=review.standing,
         said=newest,
         earlier=tuple(earlier),
-        is_unblinded=is_comparison and (review.is_unblinded or item.closed_at is not None),
+        is_unblinded=review.is_unblinded,
+        may_look=is_comparison and not review.is_unblinded and may_look(db, review),
     )
 
 

@@ -26,6 +26,7 @@ from hitl.review.models import Review
 from hitl.review.queries import newest_revision, submitted_reviews
 from hitl.review.submission import reopen_review, revise, submit_review
 from hitl.review.submission import undo as undo_last
+from hitl.review.unblinding import look_at_models
 from webui.base.layout import COMPARE_KEYS, REVIEW_KEYS
 from webui.review import forms, shown
 
@@ -208,6 +209,17 @@ def create_revision(slug: str, review_id: UUID) -> Answered:
         flash(said)
         return redirect(url_for("review.show_review", slug=slug, review_id=review.id), 303)
     return _own_review(review, said=said)
+
+
+@bp.post("/projects/<slug>/reviews/<uuid:review_id>/disclosure")
+@allow(Permission.REVIEW)
+def disclose(slug: str, review_id: UUID) -> Answered:
+    """Show me who wrote what I compared; what I say of it from then on does not count."""
+    review = _my_review(review_id)
+    look_at_models(g.db, review)
+    if not _is_htmx():
+        return redirect(url_for("review.show_review", slug=slug, review_id=review.id), 303)
+    return _own_review(review)
 
 
 @bp.post("/projects/<slug>/reviews/<uuid:review_id>/reopening")

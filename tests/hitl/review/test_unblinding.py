@@ -1,4 +1,4 @@
-"""Once a comparison was closed, its reviewers know which model wrote what: for good, whatever opens it again."""
+"""Who asked which model wrote what they compared no longer judges blind: for good, whatever opens it again."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from hitl.accounts.models import Project
+from hitl.accounts.models import AuditEntry, Project
 from hitl.core import feeds
-from hitl.core.errors import AppError
 from hitl.preferences.models import Evidence
 from hitl.preferences.queries import counting_evidence
 from hitl.queue.items import change_reviews_wanted, close_by_hand
-from hitl.queue.models import Item, Lease
+from hitl.queue.models import Lease
+from hitl.review.errors import ModelsStayHidden
 from hitl.review.judged import judged_of
 from hitl.review.models import Review, Revision
-from hitl.review.submission import admit, models_named_to_author, reopen_review, revise, submit_review
+from hitl.review.submission import admit, reopen_review, revise, submit_review
+from hitl.review.unblinding import look_at_models, models_named_to_author
 from tests.hitl import factories
 from tests.hitl.review.test_submission import answers_to
 
@@ -35,11 +36,37 @@ def submit(item, first=0, **more):
     return submit_review(factories.session(), lease, ranks(lease, first))
 
 
+def submit_all_bad(item, **more):
+    lease = factories.Lease(item=item, **more)
+    return submit_review(factories.session(), lease, answers_to(lease, ranking="all_bad"))
+
+
+def with_a_third(db, item, **more):
+    """Another comparison of the same responses."""
+    responses = [target.response for target in item.targets]
+    third = factories.Response(project_id=item.project_id, text="Something else.")
+    return factories.Comparison(project=db.get_one(Project, item.project_id), responses=[*responses, third], **more)
+
+
 class TestUndoAfterTheClose:
-    def test_what_is_submitted_again_is_marked_and_the_blind_revision_counts(self, db, item):
+    def test_who_did_not_ask_still_judges_blind(self, db, item):
         review = submit(item)
-        assert models_named_to_author(db, review) is not None
+        assert item.closed_at is not None
+        assert models_named_to_author(db, review) is None
+
+        lease = reopen_review(db, review)
+        submit_review(db, lease, ranks(lease, 1))
+
+        assert not review.revisions[-1].is_unblinded
+        assert review.counting_revision_id == review.revisions[-1].id
+        assert len(db.scalars(select(Evidence)).all()) == 2  # of both revisions; the newer counts
+
+    def test_after_asking_what_is_submitted_again_is_marked_and_the_blind_revision_counts(self, db, item):
+        review = submit(item)
         blind = review.counting_revision_id
+        look_at_models(db, review)
+        look_at_models(db, review)
+        assert models_named_to_author(db, review) is not None
 
         lease = reopen_review(db, review)
         assert item.closed_at is None
@@ -49,52 +76,74 @@ class TestUndoAfterTheClose:
         assert review.revisions[-1].is_unblinded
         assert review.counting_revision_id == blind
         assert len(db.scalars(select(Evidence)).all()) == 1
+        assert len(db.scalars(select(AuditEntry).where(AuditEntry.action == "models_looked_at")).all()) == 1
 
-    def test_an_item_that_is_still_open_names_nobody_and_undo_counts(self, db):
+    def test_nobody_may_ask_while_it_is_open_or_their_review_is(self, db):
         item = factories.Comparison(open_slots=1, reviews_wanted=2)
         review = submit(item)
-        assert models_named_to_author(db, review) is None
+        with pytest.raises(ModelsStayHidden):
+            look_at_models(db, review)
 
-        lease = reopen_review(db, review)
-        submit_review(db, lease, ranks(lease, 1))
+        item.open_slots -= 1
+        submit(item)
+        extra = submit(item, holds_slot=False)
+        assert item.closed_at is not None
+        reopen_review(db, extra)
+        with pytest.raises(ModelsStayHidden):
+            look_at_models(db, extra)
 
-        assert not review.revisions[-1].is_unblinded
-        assert review.counting_revision_id == review.revisions[-1].id
+        look_at_models(db, review)  # the other one is nothing to them
+        assert extra.is_unblinded is False
 
 
 class TestTheSameResponsesInAnotherComparison:
     def test_models_are_named_only_once_that_is_closed_too(self, db, item):
-        responses = [target.response for target in item.targets]
-        third = factories.Response(project_id=item.project_id, text="Something else.")
-        project = db.get_one(Project, item.project_id)
-        other = factories.Comparison(project=project, responses=[*responses, third])
+        other = with_a_third(db, item)
         review = submit(item)
         assert item.closed_at is not None
-        assert models_named_to_author(db, review) is None
+        with pytest.raises(ModelsStayHidden):
+            look_at_models(db, review)
 
         close_by_hand(db, other)
+        look_at_models(db, review)
 
         assert models_named_to_author(db, review) is not None
 
+    def test_who_asked_in_one_judges_none_of_them_blind(self, db, item):
+        review = submit(item)
+        other = with_a_third(db, item, open_slots=0, reviews_wanted=2)
+        before = submit_all_bad(other, reviewer=review.reviewer)
+        submit_all_bad(other)
+        look_at_models(db, review)
+        later = with_a_third(db, item, open_slots=0, reviews_wanted=2)
+
+        mine, theirs = submit_all_bad(later, reviewer=review.reviewer), submit_all_bad(later)
+        changed = revise(db, before, answers_to(before, ranking="unsure"))
+
+        assert [mine.revisions[-1].is_unblinded, theirs.revisions[-1].is_unblinded] == [True, False]
+        assert mine.counting_revision_id is None
+        assert changed.is_unblinded
+        assert before.counting_revision_id == before.revisions[0].id
+
 
 class TestOpenedAgainByALead:
-    def test_who_saw_the_models_stays_marked_and_who_comes_new_is_blind(self, db, item):
-        review = submit(item)
-        blind = review.counting_revision_id
-        change_reviews_wanted(db, item, 2)
+    def test_who_asked_stays_marked_and_who_did_not_is_blind(self, db):
+        item = factories.Comparison(open_slots=0, reviews_wanted=2)
+        asked, did_not = submit(item), submit(item)
+        look_at_models(db, asked)
+        blind = asked.counting_revision_id
+        change_reviews_wanted(db, item, 3)
         assert item.closed_at is None
 
-        assert revise(db, review, ranks(review, 1)).is_unblinded
-        assert review.counting_revision_id == blind
-
-        item.open_slots -= 1
-        newcomer = submit(item)
-        assert not newcomer.revisions[-1].is_unblinded
-        assert newcomer.counting_revision_id == newcomer.revisions[-1].id
+        assert revise(db, asked, ranks(asked, 1)).is_unblinded
+        assert asked.counting_revision_id == blind
+        assert not revise(db, did_not, ranks(did_not, 1)).is_unblinded
+        assert did_not.counting_revision_id == did_not.revisions[-1].id
 
     def test_an_extra_that_was_taken_back_meanwhile_stays_marked(self, db, item):
         submit(item)
         extra = submit(item, holds_slot=False)
+        look_at_models(db, extra)
         lease = reopen_review(db, extra)
         change_reviews_wanted(db, item, 2)
 
@@ -102,13 +151,15 @@ class TestOpenedAgainByALead:
 
         assert extra.standing == "counted"  # it took the open slot
         assert extra.revisions[-1].is_unblinded
-        assert extra.counting_revision_id is None
+        # What it said while it was blind counts.
+        assert extra.counting_revision_id == extra.revisions[0].id
 
-    def test_an_extra_that_was_blind_counts_as_it_was_then_once_admitted(self, db):
+    def test_an_extra_counts_as_it_was_while_blind_once_admitted(self, db):
         item = factories.Comparison(open_slots=0, reviews_wanted=2)
         extra = submit(item, holds_slot=False)
         assert item.closed_at is not None
         assert not extra.revisions[-1].is_unblinded
+        look_at_models(db, extra)
         revise(db, extra, ranks(extra, 1))
         change_reviews_wanted(db, item, 3)
 
@@ -117,22 +168,11 @@ class TestOpenedAgainByALead:
         assert extra.counting_revision_id == extra.revisions[0].id
         assert db.scalars(select(Evidence.revision_id)).all() == [extra.revisions[0].id]
 
-    def test_an_extra_that_was_blind_teaches_what_it_said_then_once_it_takes_a_slot(self, db):
-        item = factories.Comparison(open_slots=0, reviews_wanted=2)
-        extra = submit(item, holds_slot=False)
-        blind = extra.revisions[0].id
-        lease = reopen_review(db, extra)
-        change_reviews_wanted(db, item, 3)
-
-        submit_review(db, lease, ranks(lease, 1))
-
-        assert (extra.standing, extra.counting_revision_id) == ("counted", blind)
-        assert db.scalars(select(Evidence.revision_id)).all() == [blind]
-
 
 class TestFollowing:
     def test_evidence_that_counts_again_reaches_who_passed_it_meanwhile(self, committed, shared_database):
         review = submit(factories.Comparison(open_slots=0))
+        look_at_models(committed, review)
         project = review.item.project_id
         committed.commit()
         with shared_database.writing() as db:
@@ -157,40 +197,35 @@ def evidence_after(database, project_id, cursor):
 
 class TestAtOnce:
     @pytest.mark.parametrize("what", ["revise", "undo"])
-    def test_what_comes_after_the_close_never_counts(self, shared_database, committed, what):
-        """One closes the item, the other revises: in whichever order, what was said unblind does not count."""
-        item = factories.Comparison(open_slots=1, reviews_wanted=2)
-        review = submit(item)
+    def test_what_comes_after_asking_never_counts(self, shared_database, committed, what):
+        """One tab asks for the models, another changes the review: in either order, nothing unblind counts."""
+        review = submit(factories.Comparison(open_slots=0))
         answers = ranks(review, 1)
         committed.commit()
         together = threading.Barrier(2)
 
-        def close(_):
-            together.wait()
-            with shared_database.writing() as db:
-                close_by_hand(db, db.get_one(Item, item.id))
-
-        def change(_):
+        def act(change):
             together.wait()
             try:
                 with shared_database.writing() as db:
-                    mine = db.get_one(Review, review.id)
-                    if what == "revise":
-                        revise(db, mine, answers)
-                    else:
-                        submit_review(db, reopen_review(db, mine), answers)
-            except AppError:
+                    change(db, db.get_one(Review, review.id))
+            except ModelsStayHidden:  # it was taken back at that moment
                 pass
 
+        def change(db, mine):
+            if what == "revise":
+                revise(db, mine, answers)
+            else:
+                submit_review(db, reopen_review(db, mine), answers)
+
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda work: work(None), (close, change)))
+            list(pool.map(act, (look_at_models, change)))
 
         with shared_database.reading() as db:
             mine = db.get_one(Review, review.id)
             counting = db.get_one(Revision, mine.counting_revision_id)
             newest = db.scalars(select(Revision).order_by(Revision.number.desc()).limit(1)).one()
-            assert not counting.is_unblinded
             assert newest.number == 2
-            # It counts only if it was made before the close.
+            assert not counting.is_unblinded
             assert (counting.id == newest.id) == (not newest.is_unblinded)
             assert db.scalars(select(Lease.id).where(Lease.ended_as.is_(None))).all() == []

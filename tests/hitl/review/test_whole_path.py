@@ -41,6 +41,7 @@ from hitl.review.answers import Answers
 from hitl.review.drafts import draft_of, save_draft
 from hitl.review.models import Review
 from hitl.review.submission import admit, reopen_review, revise, submit_review
+from hitl.review.unblinding import look_at_models
 from tests.hitl import factories
 from tests.hitl.queue.conservation import ensure_conserved
 
@@ -170,7 +171,7 @@ class Path(RuleBasedStateMachine):
         )
         if is_refused or is_repeat:
             return
-        is_blind = self.is_blind(item, told)
+        is_blind = told is None or not told.is_unblinded
         newer = [one for one in self.running(person=held.person, item=held.item) if one is not held]
         has_slot = held.holds or any(one.holds for one in newer) or item.assigned.get(held.person, False)
         for one in newer:
@@ -222,7 +223,6 @@ class Path(RuleBasedStateMachine):
         lease = self.act(is_refused, lambda db: reopen_review(db, db.get_one(Review, told.id)))
         if is_refused:
             return
-        told.is_unblinded = not self.is_blind(item, told)
         told.held.holds = False
         self.held.append(Held(lease.id, told.held.item, person, holds=told.standing == "counted"))
         told.standing = "reopened"
@@ -231,11 +231,19 @@ class Path(RuleBasedStateMachine):
     @precondition(lambda self: self.told())
     @rule(which=numbers, what=st.sampled_from(["first", "second", "tie", "unsure"]))
     def revise(self, which: int, what: str) -> None:
-        item, told = self.pick(self.told(), which)
+        _, told = self.pick(self.told(), which)
         is_refused = told.standing == "reopened"
         self.act(is_refused, lambda db: revise(db, db.get_one(Review, told.id), self.answers(told.held.item, what)))
         if not is_refused and told.said[-1][0] != what:
-            told.said.append((what, self.is_blind(item, told)))
+            told.said.append((what, not told.is_unblinded))
+
+    @precondition(lambda self: self.told())
+    @rule(which=numbers)
+    def ask_for_models(self, which: int) -> None:
+        item, told = self.pick(self.told(), which)
+        is_refused = len(item.responses) == 1 or not item.is_closed or told.standing == "reopened"
+        self.act(is_refused, lambda db: look_at_models(db, db.get_one(Review, told.id)))
+        told.is_unblinded = told.is_unblinded or not is_refused
 
     @precondition(lambda self: self.told())
     @rule(which=numbers)
@@ -376,11 +384,6 @@ class Path(RuleBasedStateMachine):
     def is_free_for(self, number: int, person: int) -> bool:
         item = self.items[number]
         return not (item.bars(person) or person in item.assigned or self.running(person=person, item=number))
-
-    def is_blind(self, item: Slots, told: Told | None) -> bool:
-        if told is not None and told.is_unblinded:
-            return False
-        return not (item.is_closed and len(item.responses) > 1)
 
     def settle(self, item: Slots) -> None:
         running = self.running(item=self.items.index(item))

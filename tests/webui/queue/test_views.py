@@ -256,6 +256,23 @@ class TestItemHistory:
         lead.post(f"{address_of(three)}/closing")
         assert "desk-canary" in lead.get(address_of(two)).text
 
+    def test_a_lead_who_judged_a_comparison_asks_for_its_models_where_that_is_kept(self, committed, desk, lead):
+        publish_rubric(committed, desk, Rubric.model_validate({"criteria": factories.CRITERIA}))
+        ids = [factories.Response(project=desk, asked="When?", text=text, model="desk-canary").id for text in "ab"]
+        (item,) = add_comparisons(committed, desk, [(ids, Wish())], added_by=None)
+        lease = leases.claim(committed, desk, lead.user)
+        answers = Answers.read(rubric_of(committed, item), {"ranking": "all_bad"}, judged_of(committed, item))
+        review = submit_review(committed, lease, answers)
+        committed.commit()
+        assert item.closed_at is not None
+
+        before = lead.get(address_of(item)).text
+        assert "canary" not in before
+        own = re.search(rf'href="([^"]*{review.id})"', before)[1]
+        lead.post(f"{own}/disclosure")
+
+        assert "desk-canary" in lead.get(address_of(item)).text
+
     def test_it_gives_back_what_somebody_holds(self, committed, desk, lead, member, add):
         item, kim = add("An answer."), member(name="Kim")
         lease = leases.claim(committed, desk, kim)

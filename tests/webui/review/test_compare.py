@@ -307,11 +307,16 @@ class TestDraft:
 
 
 class TestOwnComparison:
-    def test_it_names_the_models_once_all_is_decided(self, ana, desk, committed):
+    def test_it_names_the_models_once_all_is_decided_and_it_is_asked(self, ana, desk, committed):
         lease = held(desk, comparison(desk, TEXTS, open_slots=0))
         browser = ana()
         browser.post(f"{desk.lease_url(lease)}/review", data={"answer.rank": "all_bad"})
-        page = browser.get(review_url(desk, committed)).text
+        url = review_url(desk, committed)
+        committed.rollback()
+        before = browser.get(url).text
+        assert "desk-small" not in before
+        assert "Show who wrote what" in before
+        page = browser.post(f"{url}/disclosure", follow_redirects=True).text
 
         assert len(re.findall(r'class="candidate__model">.*?desk-small', page)) == 3
         assert "your blind review is the one that counts" in page
@@ -324,6 +329,10 @@ class TestOwnComparison:
 
         assert "desk-small" not in page
         assert "No longer blind" not in page
+        assert "Show who wrote what" not in page
+        url = review_url(desk, committed)
+        committed.rollback()
+        assert browser.post(f"{url}/disclosure").status_code == 409
 
     def test_a_change_after_that_is_kept_and_does_not_count(self, ana, desk, committed):
         lease = held(desk, comparison(desk, TEXTS, open_slots=0))
@@ -331,6 +340,7 @@ class TestOwnComparison:
         browser.post(f"{desk.lease_url(lease)}/review", data={"answer.rank": "all_bad"})
         url = review_url(desk, committed)
         committed.rollback()
+        browser.post(f"{url}/disclosure")
         browser.post(f"{url}/revisions", data={"answer.rank": "unsure"})
         browser.post(f"{url}/revisions", data={"answer.rank": "all_bad"})
 

@@ -86,13 +86,15 @@ class TestBlindness:
 
         assert CANARY not in ana().get(desk.lease_url(lease)).text
 
-    def test_afterwards_it_names_the_models_and_nothing_else(self, ana, desk, committed):
+    def test_afterwards_it_names_the_models_on_demand_and_nothing_else(self, ana, desk, committed):
         lease = held(desk, marked_comparison(desk, committed, open_slots=0))
         browser = ana()
         url = desk.lease_url(lease)
         whole = {"answer.rank": "all_bad"} | {f"answer.helpful.{name}": "3" for name in lease.names.values()}
         browser.post(f"{url}/review", data=whole)
-        page = browser.get(url, follow_redirects=True).text
+        own = browser.get(url).location
+        assert CANARY not in browser.get(own).text.lower()
+        page = browser.post(f"{own}/disclosure", headers=HTMX).text
         listed = browser.get(f"{desk.url}/my-reviews").text
 
         assert page.count(f"model-{CANARY} version-{CANARY}") == 3
