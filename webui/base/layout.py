@@ -54,6 +54,7 @@ REVIEW_KEYS = (
     Key("Previous criterion", ("↑", "k")),
     Key("Correct the response", ("e",)),
     Key("Mark a passage", ("m",)),
+    Key("Read it formatted; as it was written", ("v",)),
     Key("Marking: move, by words, select", ("←", "Ctrl", "⇧")),
     Key("Marking: label, then how bad; keep; leave", ("1", "⏎", "Esc")),
     Key("Marking: remove the mark", ("Del",)),

@@ -50,6 +50,11 @@ class Comparison:
     is_comparison: ClassVar[bool] = True
 
     @property
+    def words(self) -> list[Words]:
+        """The texts in which passages are marked."""
+        return [one.words for one in self.candidates if one.words is not None]
+
+    @property
     def order(self) -> dict[str, Any] | None:
         """The criterion that puts the responses in order."""
         return next((c for c in self.criteria if c["kind"] in ("ranking", "pairwise")), None)

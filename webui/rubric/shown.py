@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -19,11 +20,16 @@ from hitl.review.rubric_changes import changes_between
 from hitl.review.rubric_drafts import Criteria, completed, problems_in, rubric_draft_of, rubric_of_draft
 from hitl.review.rubrics import Criterion, Rubric, rubric_of_version
 from webui.base.captured_text import LINE_LIMIT
+from webui.review.asked import about_part
+from webui.review.compared import LETTERS
+from webui.review.marking import Words, marking
 from webui.rubric.forms import as_typed, is_same
 
 VERSIONS_SHOWN = 50
 EXAMPLE = "You can check in from 3 pm, and breakfast is served until 10."
 EXAMPLE_ASKED = "When can I come, and how long is there breakfast?"
+OTHER_EXAMPLES = ("Another response to the same.", "And a third one.")  # where the project has no others to show
+EXAMPLE_CHARACTERS = 600
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,34 @@ class Preview:
     """What a reviewer would see."""
 
     of: str  # the kind of item
-    criteria: Criteria
     broken: list[str]  # labels of the criteria that have to be mended first
-    asked: str
-    text: str
+    asked: str  # what the examples answer
+    examples: list["Example"]  # what is judged: several where they are compared
+    criteria: Criteria  # what is asked once
+
+    @property
+    def asks_something(self) -> bool:
+        return bool(self.criteria) or any(example.criteria for example in self.examples)
+
+    def marks(self, example: "Example") -> bool:
+        """Whether passages of this example are marked."""
+        asked = (*self.criteria, *example.criteria)
+        return any(criterion.get("words_id") == example.words.id for criterion in asked)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A response to try the criteria on, with what is asked about it by itself."""
+
+    letter: str
+    name: str  # empty where there is but one
+    words: Words
+    criteria: Criteria
+
+    @property
+    def blind_name(self) -> str:
+        """What fields of the form are named after."""
+        return self.letter.lower()
 
 
 @dataclass(frozen=True)
@@ -148,8 +178,37 @@ def preview_of(db: Session, project: Project, criteria: Criteria, of: str) -> Pr
             sound += Rubric.model_validate({"criteria": [criterion]}).criteria
         except ValidationError:
             broken.append(criterion.get("label") or "A criterion without a label")
-    asked, text = _example(db, project)
-    return Preview(of=of, criteria=_asked_about(sound, of), broken=broken, asked=asked, text=text)
+    criteria = _asked_about(sound, of)
+    asked, texts = _example(db, project)
+    kinds = {criterion["kind"] for criterion in criteria}
+    count = 1 if of != "comparison" else 3 if "ranking" in kinds else 2
+    return Preview(
+        of=of,
+        broken=broken,
+        asked=asked,
+        examples=[
+            _example_of(of, letter, text, criteria) for letter, text in zip(LETTERS, texts[:count], strict=False)
+        ],
+        criteria=[_markable(one, _words("A", texts[0])) for one in criteria if one["per"] == "item"],
+    )
+
+
+def _example_of(of: str, letter: str, text: str, criteria: Criteria) -> Example:
+    """As the page of a reviewer asks: about each response by its letter, about each turn by its number."""
+    is_compared = of == "comparison"
+    about = f"response {letter}" if is_compared else "turn 1"
+    per = "response" if is_compared else "turn"
+    words = _words(letter, text)
+    own = [_markable(about_part(one, letter.lower(), about), words) for one in criteria if one["per"] == per]
+    return Example(letter, f"{about[0].upper()}{about[1:]}" if is_compared or own else "", words, own)
+
+
+def _words(letter: str, text: str) -> Words:
+    return Words(f"words-{letter.lower()}", text)
+
+
+def _markable(criterion: dict[str, Any], words: Words) -> dict[str, Any]:
+    return criterion | marking(criterion, words) if criterion["kind"] == "spans" else criterion
 
 
 def _asked_about(criteria: Sequence[Criterion], of: str) -> Criteria:
@@ -192,12 +251,27 @@ def _named_once(criteria: Criteria) -> Criteria:
     return criteria
 
 
-def _example(db: Session, project: Project) -> tuple[str, str]:
-    """The newest response of the project, as a reviewer would see it: what was asked last, and what was said."""
+def _example(db: Session, project: Project) -> tuple[str, list[str]]:
+    """The newest response of the project, as a reviewer would see it, and others to the same input.
+
+    Returns what was asked last, and three different texts.
+    """
     newest = select(Response).where(Response.project_id == project.id).order_by(Response.id.desc()).limit(1)
     response = db.scalar(newest)
-    text = "" if response is None else text_of(blind_message(response.output))
-    if response is None or not text.strip():
-        return EXAMPLE_ASKED, EXAMPLE
+    texts = [] if response is None else _texts_like(db, response)
+    if response is None or not texts:
+        return EXAMPLE_ASKED, [EXAMPLE, *OTHER_EXAMPLES]
     asked = [message for message in response.input["messages"] if message.get("role") == "user"]
-    return text_of(blind_message(asked[-1]))[:LINE_LIMIT] if asked else "", text
+    return text_of(blind_message(asked[-1]))[:LINE_LIMIT] if asked else "", [*texts, *OTHER_EXAMPLES]
+
+
+def _texts_like(db: Session, response: Response) -> list[str]:
+    """Return the words of a response and then of others to the same input, each once; none if it has none itself."""
+    alike = select(Response).where(
+        Response.project_id == response.project_id,
+        Response.input_hash == response.input_hash,
+        Response.id != response.id,
+    )
+    others = db.scalars(alike.order_by(Response.id.desc()).limit(2)) if text_of(response.output).strip() else ()
+    texts = (text_of(blind_message(one.output)).strip()[:EXAMPLE_CHARACTERS] for one in (response, *others))
+    return [text for text in dict.fromkeys(texts) if text]

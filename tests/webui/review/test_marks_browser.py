@@ -66,6 +66,36 @@ def drag_over(page, words):
     page.mouse.up()
 
 
+class TestFormatted:
+    def test_one_reads_the_formatted_text_and_marks_it_as_it_was_written(self, mark, desk):
+        text = "**The pool** is open:\n\n- from seven\n- to ten"
+        page, _ = mark(asked(desk, HELPFUL, ERRORS, text=text, open_slots=0))
+        choose(page, "from seven")
+        for key in ("1", "1", "Enter"):
+            page.keyboard.press(key)
+        page.locator(".marks li").wait_for()
+        formatted, written = page.locator("#response li", has_text="from seven"), page.locator(".words__text")
+
+        page.keyboard.press("v")
+        expect(formatted).to_be_visible()
+        expect(written).to_be_hidden()
+        page.keyboard.press("m")
+        expect(written).to_be_focused()
+        page.keyboard.press("v")
+        expect(page.locator("marked-words.is-marking")).to_have_count(0)
+        expect(page.get_by_role("button", name="Formatted")).to_have_attribute("aria-pressed", "true")
+        page.locator("[data-jump]").click()
+        expect(formatted).to_be_hidden()
+        expect(page.locator("mark.marked")).to_have_text("from seven")
+        start = text.index("from seven")
+        assert spans_in(page) == [(start, start + len("from seven"), "made_up", "minor")]
+
+    def test_a_text_without_format_has_one_view(self, mark, desk):
+        page, _ = mark(asked(desk, HELPFUL, ERRORS, text=TEXT, open_slots=0))
+        expect(page.locator("marked-words")).to_be_visible()
+        expect(page.locator("words-view")).to_be_hidden()
+
+
 class TestMouse:
     def test_a_selection_is_labelled_kept_changed_and_removed(self, mark, desk, committed):
         page, _ = mark(asked(desk, HELPFUL, ERRORS, text=TEXT, open_slots=0))

@@ -206,8 +206,15 @@ class TestPreview:
             editor.press("save", preview_of="comparison", **{f"{place}.label": label}, **options)
         assert 'name="answer.best_first.a"' in editor.page
         assert 'name="answer.better" value="a.much"' in editor.page
+        assert "Response C And a third one." in words_of(editor.page)
         editor.press("save", preview_of="response")
-        assert "Reviewers mark passages of the text" in words_of(editor.page)
+        assert 'id="answer-mistakes"' in editor.page
+        assert 'data-words="words-a"' in editor.page
+        asked = {f"{place}.per": "response", f"{place}.asked_of": ["comparison"]}
+        editor.press("save", preview_of="comparison", **asked)
+        for letter in "abc":
+            assert f'name="answer.mistakes.{letter}"' in editor.page
+            assert f'<marked-words class="words" id="words-{letter}"' in editor.page
 
     def test_while_typing_only_the_preview_comes_back(self, editor):
         fields = editor.fields

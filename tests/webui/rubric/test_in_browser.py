@@ -77,6 +77,23 @@ def test_one_drags_a_criterion(browsing, rubric, draft):
     assert [criterion["name"] for criterion in draft()] == ["wrong", "helpful", "correct", "correction"]
 
 
+def test_one_tries_to_mark_a_passage_in_the_preview(browsing, rubric):
+    page = rubric(browsing.open())
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Spans").press("Enter")
+    page.locator("#c4-label").fill("Mistakes")
+    page.locator("#c4-options-0").fill("Made up")
+    view = page.locator("#preview marked-words")
+    view.wait_for()
+    page.get_by_text("Draft saved").wait_for()
+    page.locator("#criterion-0 summary").focus()
+    page.keyboard.press("m")
+    assert page.locator("marked-words.is-marking").count() == 0
+    view.evaluate("view => view.select(0, 3)")
+    page.locator(".markmenu").get_by_role("button", name="Made up").click()
+    page.locator("#preview .marks li", has_text="Made up").wait_for()
+
+
 def test_it_works_without_scripts(browsing, rubric, draft):
     page = rubric(browsing.open(javascript=False))
     page.get_by_text("Add n").click()

@@ -49,7 +49,9 @@
       this.hidden = false;
       this.base = -1; // the response that the others are compared with; -1: nothing is marked
       this.listeners = new AbortController();
-      this.button.addEventListener("click", (event) => this.pressed(event), { signal: this.listeners.signal });
+      const { signal } = this.listeners;
+      this.button.addEventListener("click", (event) => this.pressed(event), { signal });
+      document.addEventListener("words:shown", () => this.mark(), { signal });
     }
 
     disconnectedCallback() {

@@ -96,6 +96,11 @@
     } else getSelection().removeAllRanges();
   });
 
+  document.addEventListener("words:shown", () => {
+    close();
+    stop(false);
+  });
+
   document.addEventListener("words:left", (event) => {
     close();
     if (markingIn === event.target) {
@@ -108,6 +113,7 @@
 
   function start(owner) {
     const view = owner.view;
+    window.hitlShowFormatted(false);
     startedBy = owner;
     owner.closest("criteria-keys")?.makeCurrent(owner);
     const passage = view.selected();
@@ -241,10 +247,16 @@
     return true;
   }
 
+  /* In the preview of a rubric, only once one is in it. */
+  function hearsKeys(owner, target) {
+    const preview = owner.closest("[data-preview]");
+    return !preview || preview.contains(target);
+  }
+
   function startFromKey(event) {
     if (event.key.toLowerCase() !== "m" || event.shiftKey || areSingleKeysOff() || event.repeat) return false;
     if (document.querySelector('[data-candidate="M"]')) return false; // there it is the name of a response
-    const owners = [...document.querySelectorAll("passage-marks")].filter((one) => one.marks);
+    const owners = [...document.querySelectorAll("passage-marks")].filter((one) => one.marks && hearsKeys(one, event.target));
     const owner = owners.find((one) => one.matches(".is-current")) ?? owners[0];
     if (owner) start(owner);
     return Boolean(owner);

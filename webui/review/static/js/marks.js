@@ -210,6 +210,7 @@
     }
 
     jumpTo(mark) {
+      window.hitlShowFormatted(false);
       this.view.reveal(mark);
       const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "auto";
       this.view.body.querySelector("mark.is-shown")?.scrollIntoView({ block: "center", behavior });

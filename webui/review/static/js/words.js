@@ -1,15 +1,19 @@
 /* <marked-words>: a text as it was written, in which passages are marked; it takes the place of the formatted one.
+   <words-view> around a button: shows all such texts formatted, to read, or as they were written, to mark.
 
    data-pieces   the text, see plain_pieces in webui/base/captured_text.py
    data-hash     the SHA-256 of the text, which marks of it carry
 
    Places in it are places of the JavaScript string `text`; points(place) and place(points) turn them into Unicode code
-   points, by which marks are kept, and back. The event `words:selected` says that somebody chose a passage. */
+   points, by which marks are kept, and back. Marks stand in the text as it was written alone: what starts marking, or
+   leads to a mark, brings it back. The event `words:shown` says that another view of the texts is shown. */
 "use strict";
 
 (() => {
   const LANES = 4;
   const SEAM = 2000; // characters
+
+  const FORMAT = "strong, em, code, ul, ol, table, blockquote, a, hr, h3, h4, h5, h6"; // that Markdown makes of a text
 
   function isHighSurrogate(text, place) {
     const unit = text.charCodeAt(place);
@@ -34,7 +38,11 @@
       this.formatted = this.parentElement.querySelectorAll(":scope > .message__text");
       this.makeBody();
       this.draw([]);
-      this.showAsWritten();
+      this.show(false);
+    }
+
+    get hasFormat() {
+      return [...this.formatted].some((part) => part.querySelector(FORMAT));
     }
 
     get isAstral() {
@@ -70,9 +78,9 @@
       return this.isAstral ? this.starts.length : this.text.length;
     }
 
-    showAsWritten() {
-      for (const part of this.formatted) part.hidden = true;
-      this.hidden = false;
+    show(isFormatted) {
+      for (const part of this.formatted) part.hidden = !isFormatted;
+      this.hidden = isFormatted;
     }
 
     // --- Drawing ------------------------------------------------------------------------------------------------------
@@ -250,6 +258,26 @@
 
     marksAt(place) {
       return this.marks.filter((mark) => mark.start <= place && place <= mark.end).sort((a, b) => (a.end - a.start) - (b.end - b.start));
+    }
+  });
+
+  window.hitlShowFormatted = (isFormatted) => {
+    const toggle = document.querySelector("words-view button");
+    if ((toggle?.getAttribute("aria-pressed") === "true") === isFormatted) return;
+    toggle?.setAttribute("aria-pressed", String(isFormatted));
+    for (const view of document.querySelectorAll("marked-words")) view.show(isFormatted);
+    document.dispatchEvent(new CustomEvent("words:shown", { detail: { isFormatted } }));
+  };
+
+  customElements.define("words-view", class extends HTMLElement {
+    connectedCallback() {
+      const button = this.querySelector("button");
+      button.addEventListener("click", (event) => {
+        window.hitlShowFormatted(button.getAttribute("aria-pressed") !== "true");
+        if (event.detail) button.blur(); // with the mouse: Enter should submit, not press it again
+      });
+      // The texts come later in the page.
+      queueMicrotask(() => { this.hidden = ![...document.querySelectorAll("marked-words")].some((view) => view.hasFormat); });
     }
   });
 })();
