@@ -45,6 +45,12 @@ class ItemClosed(Conflict):
     code = "item_closed"
 
 
+class NobodyHasIt(Conflict):
+    """Nobody holds this item or has it reserved."""
+
+    code = "nobody_has_it"
+
+
 class NoRubric(Conflict):
     """This project has no published rubric yet, so nothing can be reviewed."""
 

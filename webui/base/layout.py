@@ -80,6 +80,15 @@ COMPARE_KEYS = (
 )
 
 
+QUEUE_KEYS = (
+    Key("Next, previous item", ("j", "k")),
+    Key("Choose it, or no longer", ("Space",)),
+    Key("Chosen items: reserve them for somebody", ("m",)),
+    Key("Chosen items: put them back", ("b",)),
+    Key("Chosen items: close them", ("x",)),
+)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The frame of one page for one person; the defaults are the frame for somebody who is not signed in."""

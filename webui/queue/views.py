@@ -1,5 +1,6 @@
 """The queue as leads see it: what waits and why, who has it, and the rules that fill it."""
 
+from collections.abc import Callable
 from uuid import UUID
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
@@ -11,7 +12,7 @@ from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
 from hitl.core import clock
 from hitl.core.errors import NotFound
-from hitl.queue import items, leases, rules
+from hitl.queue import bulk, items, leases, rules
 from hitl.queue.capacity import Draws, capacity, draws_by_rule
 from hitl.queue.comparisons import add_comparisons
 from hitl.queue.conversations import add_conversations
@@ -24,11 +25,20 @@ from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
 from hitl.review.corrections import text_of
 from hitl.review.errors import NothingToCompareBy
 from hitl.review.submission import admit
+from webui.base.layout import QUEUE_KEYS
 from webui.queue.filters import AGES, KINDS, PRIORITIES, SORTS, STATES, Filters
 from webui.queue.forms import WHOM, RuleForm, read_whole_number
 from webui.queue.item_page import item_page, review_of
 from webui.queue.listing import listing
-from webui.queue.wording import age, capacity_in_words, kinds_in_words, looked_at, plural, terms_in_words
+from webui.queue.wording import (
+    age,
+    capacity_in_words,
+    kinds_in_words,
+    looked_at,
+    outcome_in_words,
+    plural,
+    terms_in_words,
+)
 
 bp = Blueprint(
     "queue",
@@ -74,7 +84,7 @@ def index(slug: str) -> str:
             "age": AGES,
             "sort": SORTS,
         },
-        limits={"priority": MAX_PRIORITY_DAYS},
+        keys=QUEUE_KEYS,
     )
 
 
@@ -225,6 +235,50 @@ def _reviewer(typed_id: str) -> User:
 def _back_to(item_id: UUID, said: str, tone: str = "good") -> Response:
     flash(said, tone)
     return redirect(url_for("queue.show_item", slug=g.project.slug, item_id=item_id), 303)
+
+
+# --- Several items at once --------------------------------------------------------------------------------------------
+
+
+@bp.post(f"{PROJECT}/queue/assignments")
+@allow(Permission.QUEUE)
+def assign_several(slug: str) -> Response:
+    """Reserve an open slot of each chosen item for a person."""
+    person = _reviewer(request.form.get("reviewer", ""))
+    return _done_with_several(
+        f"reserved for {person.name}", lambda ids: bulk.assign_all(g.db, g.project, ids, person, g.user)
+    )
+
+
+@bp.post(f"{PROJECT}/queue/returns")
+@allow(Permission.QUEUE)
+def put_back_several(slug: str) -> Response:
+    """Take the chosen items from those who hold them or have them reserved."""
+    return _done_with_several("put back", lambda ids: bulk.put_back_all(g.db, g.project, ids, g.user))
+
+
+@bp.post(f"{PROJECT}/queue/closings")
+@allow(Permission.QUEUE)
+def close_several(slug: str) -> Response:
+    """Let the chosen items want no more reviews than they have."""
+    return _done_with_several("closed", lambda ids: bulk.close_all(g.db, g.project, ids, g.user))
+
+
+def _done_with_several(done: str, act: Callable[[list[UUID]], bulk.Outcome]) -> Response:
+    """Act on the chosen items, and go back to the list they were chosen from with what came of it."""
+    chosen = [_as_uuid(typed) for typed in request.form.getlist("item")]
+    ids = [item_id for item_id in chosen if item_id is not None]
+    if len(ids) < len(chosen) or len(ids) > bulk.MAX_CHOSEN:
+        raise NotFound
+    if ids:
+        outcome = act(ids)
+        flash(outcome_in_words(done, outcome), "good" if outcome.done else "warn")
+    else:
+        flash("Nothing was done: choose at least one item.", "warn")
+    rules = {str(rule.id): rule.name for rule, _ in g.db.execute(running_rules(g.project.id))}
+    people = {str(person.id): person.name for person in g.db.scalars(reviewers(g.project))}
+    back = Filters.read(request.form, rules, people).as_arguments()
+    return redirect(url_for("queue.index", slug=g.project.slug, **back) + "#h-items", 303)
 
 
 # --- Rules ------------------------------------------------------------------------------------------------------------

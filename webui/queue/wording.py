@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from hitl.queue.bulk import Outcome
 from hitl.queue.capacity import Capacity
 from hitl.queue.queries import SlotCounts
 from hitl.queue.reasons import answers_in_words, share_in_words
@@ -42,6 +43,15 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     ('1 review', '1,200 reviews')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def outcome_in_words(done: str, outcome: Outcome) -> str:
+    """Return what became of several items: "3 items reserved for Kim. 2 not: This item is closed. …"
+
+    done: what was done with them, such as "closed".
+    """
+    said = [f"{plural(outcome.done, 'item')} {done}."] if outcome.done else ["Nothing was changed."]
+    return " ".join([*said, *(f"{count:,} not: {why}" for why, count in outcome.refused.most_common())])
 
 
 def kinds_in_words(by_kind: Mapping[str, int]) -> str:

@@ -31,3 +31,27 @@ def test_a_rule_asks_only_for_what_its_responses_need(member, address, browsing,
 
     assert page.get_by_label("Model").is_visible()
     assert not page.get_by_label("Kind of feedback").is_visible()
+
+
+def test_several_items_are_chosen_and_reserved_by_keyboard(committed, desk, member, address, browsing, enter):
+    for text in ("One.", "Two.", "Three."):
+        add_item(committed, desk, [factories.Response(project=desk, text=text)])
+    committed.commit()
+    page = browsing.open()
+    enter(page, member("lead", name="Ana Lima"))
+    page.goto(f"{address}/projects/hotel-desk/queue")
+    assert page.get_by_role("button", name="Close").get_attribute("aria-disabled") == "true"
+
+    for key in ("j", "Space", "ArrowDown", "Enter", "j", "Space"):
+        page.keyboard.press(key)
+    page.get_by_text("2 chosen").wait_for()
+    page.keyboard.press("m")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("2 items reserved for Ana Lima.").wait_for()
+
+    page.locator("[name=item]").first.click()
+    page.locator("[name=item]").last.click(modifiers=["Shift"])
+    page.get_by_text("3 chosen").wait_for()
+    page.keyboard.press("x")
+    page.get_by_text("3 items closed.").wait_for()
