@@ -7,7 +7,6 @@ run at least once.
 
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -49,18 +48,9 @@ def after(fact_type: type[FactT]) -> Callable[[Listener[FactT]], Listener[FactT]
     return register
 
 
-@cache
-def _adapter(fact_type: type) -> TypeAdapter[Any]:
-    """Making one costs more than storing a row."""
-    return TypeAdapter(fact_type)
-
-
 def publish(db: Session, fact: Any) -> None:
     """Tell everyone who listens for this type of fact."""
     for listener in _within[type(fact)]:
         listener(db, fact)
-    kinds = _after[type(fact)]
-    if kinds:
-        arguments = _adapter(type(fact)).dump_python(fact, mode="json")  # type: ignore[arg-type]
-        for kind in kinds:
-            jobs.enqueue(db, kind, arguments)
+    for kind in _after[type(fact)]:
+        jobs.enqueue(db, kind, vars(fact))  # the ids are spelled where the row is stored

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from hitl.core import clock, jobs
 from hitl.core.database import Base
 from hitl.core.errors import Invalid
+from hitl.core.prepared import Prepared
 
 KEPT = timedelta(hours=24)
 MAX_KEY_CHARACTERS = 255
@@ -58,27 +59,33 @@ def begin(db: Session, owner_id: UUID, key: str, request_hash: str) -> EarlierAn
     """
     if not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise BadIdempotencyKey
-    try:
-        with db.begin_nested():
-            db.add(RememberedRequest(owner_id=owner_id, key=key, request_hash=request_hash))
-    except IntegrityError:
-        return _earlier_answer(db, owner_id, key, request_hash)
-    return None
+    connection, ours = db.connection(), {"owner_id": owner_id, "key": key}
+    reserved = {**ours, "request_hash": request_hash, "created_at": clock.now()}
+    if _RESERVE[connection.dialect.name].first(connection, reserved) is not None:
+        return None
+    earlier_hash, status, body = _EARLIER.first(connection, ours) or (None, None, None)
+    if earlier_hash != request_hash:
+        raise IdempotencyKeyReused
+    return EarlierAnswer(status or 200, body or "")
 
 
 def finish(db: Session, owner_id: UUID, key: str, status: int, body: str) -> None:
     """Remember the answer, in the transaction of what it tells."""
-    remembered = db.get_one(RememberedRequest, (owner_id, key))
-    remembered.status, remembered.body = status, body
+    _FINISH.run(db.connection(), {"owner_id": owner_id, "key": key, "status": status, "body": body})
 
 
-def _earlier_answer(db: Session, owner_id: UUID, key: str, request_hash: str) -> EarlierAnswer:
-    earlier = db.scalars(
-        select(RememberedRequest).where(RememberedRequest.owner_id == owner_id, RememberedRequest.key == key)
-    ).one()
-    if earlier.request_hash != request_hash:
-        raise IdempotencyKeyReused
-    return EarlierAnswer(earlier.status or 200, earlier.body or "")
+_table: Table = RememberedRequest.__table__  # type: ignore[assignment]
+_is_theirs = (_table.c.owner_id == bindparam("owner_id")) & (_table.c.key == bindparam("key"))
+_RESERVE = {
+    # The second of two that come at once waits here for the first.
+    dialect.dialect.name: Prepared(
+        dialect.insert(_table).on_conflict_do_nothing().returning(_table.c.key),
+        ("owner_id", "key", "request_hash", "created_at"),
+    )
+    for dialect in (postgresql, sqlite)
+}
+_EARLIER = Prepared(select(_table.c.request_hash, _table.c.status, _table.c.body).where(_is_theirs))
+_FINISH = Prepared(update(_table).where(_is_theirs).values(status=bindparam("status"), body=bindparam("body")))
 
 
 @jobs.periodic("hitl.core.idempotency.forget_old_requests", every_seconds=3600)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from os import getpid
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import (
@@ -23,7 +24,9 @@ from sqlalchemy import (
     Double,
     Index,
     and_,
+    bindparam,
     delete,
+    insert,
     select,
     text,
     update,
@@ -35,7 +38,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from hitl.core import clock
 from hitl.core.database import Base, Database, one_of, partial_index_where
-from hitl.core.ids import Id
+from hitl.core.ids import Id, new_id
+from hitl.core.prepared import Prepared
 
 log = structlog.get_logger()
 
@@ -172,13 +176,26 @@ def periodic(kind: str, *, every_seconds: float) -> Callable[[Callable[..., None
 
 
 def enqueue(
-    db: Session, kind: str, arguments: dict[str, Any], *, delay_seconds: float = 0.0, key: str | None = None
-) -> Job:
-    """Ask for later work in the caller's transaction."""
-    job = Job(kind=kind, arguments=arguments, key=key, due=database_now() + delay_seconds)
-    db.add(job)
-    db.flush()
-    return job
+    db: Session,
+    kind: str,
+    arguments: dict[str, Any],
+    *,
+    delay_seconds: float = 0.0,
+    key: str | None = None,
+    every_seconds: float | None = None,
+) -> UUID:
+    """Ask for later work in the caller's transaction, and return the job's id."""
+    job_id = new_id()
+    given = {"kind": kind, "arguments": arguments, "delay": delay_seconds, "key": key, "every_seconds": every_seconds}
+    _ENQUEUE.run(db.connection(), {**_FRESH, "id": job_id, "created_at": clock.now(), **given})
+    return job_id
+
+
+_FRESH = {"state": "queued", "attempt": 0, "max_attempts": MAX_ATTEMPTS, "progress": 0.0}
+_ENQUEUE = Prepared(
+    insert(Job).values(due=database_now() + bindparam("delay", type_=Double)),
+    ("id", "kind", "arguments", "key", "every_seconds", "created_at", *_FRESH),
+)
 
 
 def arm_periodic(db: Session) -> None:
@@ -188,7 +205,7 @@ def arm_periodic(db: Session) -> None:
         if f"periodic:{kind}" not in present:
             # Processes that start together all find no row; the key lets only one of them make it.
             with suppress(IntegrityError), db.begin_nested():
-                enqueue(db, kind, {}, key=f"periodic:{kind}").every_seconds = seconds
+                enqueue(db, kind, {}, key=f"periodic:{kind}", every_seconds=seconds)
 
 
 @periodic("core.forget_ended_jobs", every_seconds=3600)

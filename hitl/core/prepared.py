@@ -38,6 +38,11 @@ class Prepared:
         row = db.exec_driver_sql(form.sql, form.bound(values)).first()
         return None if row is None else form.read(row)
 
+    def all(self, db: Connection, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Execute it and return all rows."""
+        form = self._form(db.dialect)
+        return list(map(form.read, db.exec_driver_sql(form.sql, form.bound(values))))
+
     def _form(self, dialect: Dialect) -> "_Form":
         if dialect.name not in self._forms:
             self._forms[dialect.name] = _Form(self._statement, self._columns, dialect)

@@ -42,7 +42,7 @@ def ask_for_export(db: Session, version: DatasetVersion, format: str, by: User |
     if export.job_id is None or export.state == "failed":
         export.state, export.error = "writing", None
         export.created_by_id = by.id if by else None
-        export.job_id = jobs.enqueue(db, EXPORT_JOB, {"export_id": str(export.id)}).id
+        export.job_id = jobs.enqueue(db, EXPORT_JOB, {"export_id": str(export.id)})
     return export
 
 

@@ -77,7 +77,7 @@ def start_freeze(
     db.add(version)
     db.flush()
     _fix(db, version, project)
-    version.job_id = jobs.enqueue(db, FREEZE_JOB, {"version_id": str(version.id)}).id
+    version.job_id = jobs.enqueue(db, FREEZE_JOB, {"version_id": str(version.id)})
     audit.record(db, by, "dataset_freeze_started", dataset, project, name=name, number=version.number)
     return version
 

@@ -80,7 +80,7 @@ class TestContents:
 
     def test_a_job_that_failed(self, patient):
         with patient.instance.database.writing() as db:
-            job = jobs.enqueue(db, "datasets.freeze", {})
+            job = db.get_one(jobs.Job, jobs.enqueue(db, "datasets.freeze", {}))
             job.state, job.due, job.error = "failed", None, "Traceback …\nZeroDivisionError: it broke"
 
         assert "it broke" in said(patient, "trouble")["jobs"]
