@@ -1,23 +1,24 @@
 """Many rows into one table, as quickly as the database takes them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import repeat
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 import orjson
 from psycopg import sql
 from psycopg.errors import UniqueViolation
-from sqlalchemy import ARRAY, JSON, Row, Select, String, Table, Text, Uuid, bindparam, func, select, true
+from sqlalchemy import ARRAY, JSON, String, Table, Text, Uuid, bindparam, func, select, true
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import TypeEngine
 
 from hitl.capture.models import Conversation, Response
 from hitl.core.database import Base, UtcDateTime, insert_into
+from hitl.core.prepared import Prepared
 
 WORTH_COPYING = 20  # rows; below, the plain way is as quick
 
@@ -59,39 +60,48 @@ def _as_lists(columns: Mapping[str, Column], count: int) -> list[list[Any]]:
     return [[column.value] * count if isinstance(column, Same) else column for column in columns.values()]
 
 
+class Named(NamedTuple):
+    """What is stored under a client id."""
+
+    client_id: str
+    id: UUID
+    known: str | None  # of a response its content hash, of a conversation its end user
+
+
 def rows_with_client_ids(
     db: Session, model: type[Response | Conversation], project_id: UUID, client_ids: Iterable[str]
-) -> Sequence[Row[Any]]:
-    """Return the rows (all columns but the large ones) that the project has under these client ids."""
+) -> list[Named]:
+    """Return what the project has under these client ids."""
     wanted = sorted(set(client_ids))
     if not wanted:
         return []
-    is_sqlite = db.get_bind().dialect.name == "sqlite"
+    connection = db.connection()
+    is_sqlite = connection.dialect.name == "sqlite"
     asked = {"project": project_id, "wanted": orjson.dumps(wanted).decode() if is_sqlite else wanted}
-    return db.execute(_named_rows(model, is_sqlite), asked).all()
+    return [Named(*row) for row in _named_rows(model, is_sqlite).all(connection, asked)]
 
 
 @cache
-def _named_rows(model: type[Response | Conversation], is_sqlite: bool) -> Select[Any]:
+def _named_rows(model: type[Response | Conversation], is_sqlite: bool) -> Prepared:
     """The rows of the project under the client ids that are wanted, one statement for any number of them.
 
     wanted: on SQLite a JSON list, on PostgreSQL an array.
     """
-    columns = [model.client_id, model.id, *_WORTH_KNOWING[model]]
-    of_project = select(*columns).where(model.project_id == bindparam("project"))
+    columns = [model.client_id, model.id, _WORTH_KNOWING[model]]
+    of_project = select(*columns).where(model.project_id == bindparam("project", type_=Uuid))
     if is_sqlite:
-        names = func.json_each(bindparam("wanted")).table_valued("value")
-        return of_project.where(model.client_id.in_(select(names.c.value)))
+        names = func.json_each(bindparam("wanted", type_=Text)).table_valued("value")
+        return Prepared(of_project.where(model.client_id.in_(select(names.c.value))))
     # One probe of the unique index for each id. Left to itself, PostgreSQL reads the whole project while its statistics
     # are a minute old, which is just when somebody loads their first million responses.
     ids = func.unnest(bindparam("wanted", type_=ARRAY(Text))).table_valued("client_id", name="wanted").render_derived()
     found = of_project.where(model.client_id == ids.c.client_id).limit(1).lateral()
-    return select(found).select_from(ids.join(found, true()))
+    return Prepared(select(found).select_from(ids.join(found, true())))
 
 
-_WORTH_KNOWING: dict[type[Response | Conversation], list[InstrumentedAttribute[Any]]] = {
-    Response: [Response.content_hash],
-    Conversation: [Conversation.end_user],
+_WORTH_KNOWING: dict[type[Response | Conversation], InstrumentedAttribute[Any]] = {
+    Response: Response.content_hash,
+    Conversation: Conversation.end_user,
 }
 
 
@@ -120,48 +130,55 @@ def _copy(db: Session, table: Table, columns: Mapping[str, Column], count: int) 
         copy.write("\n".join(lines) + "\n")
 
 
-Spell: TypeAlias = Callable[[Any], Any]
+Spell: TypeAlias = Callable[[list[Any]], Iterable[Any]]
 
 
 def _spelled(
-    table: Table, columns: Mapping[str, Column], count: int, spelling: Callable[[TypeEngine[Any]], Spell | None]
+    table: Table, columns: Mapping[str, Column], count: int, spelling: Callable[[TypeEngine[Any]], Spell]
 ) -> list[Iterable[Any]]:
     """Return the columns with each value as it is handed to the driver."""
     spelled: list[Iterable[Any]] = []
     for name, column in columns.items():
         spell = spelling(table.c[name].type)
         if isinstance(column, Same):
-            spelled.append(repeat(spell(column.value) if spell else column.value, count))
+            (value,) = spell([column.value])
+            spelled.append(repeat(value, count))
         else:
-            spelled.append(map(spell, column) if spell else column)
+            spelled.append(spell(column))
     return spelled
 
 
-def _spelling_for_sqlite(kind: TypeEngine[Any]) -> Spell | None:
+def _spelling_for_sqlite(kind: TypeEngine[Any]) -> Spell:
     if isinstance(kind, JSON):
-        return lambda value: orjson.dumps(value).decode()
+        return _as_json
     if isinstance(kind, Uuid):
-        return lambda value: None if value is None else value.hex
+        return lambda column: [None if value is None else f"{value.int:032x}" for value in column]
     if isinstance(kind, UtcDateTime):
-        return lambda value: value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-    return None
+        return lambda column: [value.astimezone(UTC).isoformat(" ", "microseconds")[:-6] for value in column]
+    return lambda column: column
 
 
-def _spelling_for_copy(kind: TypeEngine[Any]) -> Spell:
-    if isinstance(kind, JSON):
-        return lambda value: orjson.dumps(value).decode().replace("\\", "\\\\")
-    if isinstance(kind, UtcDateTime):
-        return datetime.isoformat
-    if isinstance(kind, String):
-        return _text_for_copy
-    return lambda value: NULL if value is None else str(value)
+def _as_json(column: list[Any]) -> Iterable[str]:
+    return map(bytes.decode, map(orjson.dumps, column))
 
 
 NULL = "\\N"
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def _text_for_copy(text: str | None) -> str:
-    if text is None:
-        return NULL
-    return text.translate(_ESCAPED) if "\\" in text or not text.isprintable() else text
+def _spelling_for_copy(kind: TypeEngine[Any]) -> Spell:
+    if isinstance(kind, JSON):
+        return lambda column: [text.replace("\\", "\\\\") for text in _as_json(column)]
+    if isinstance(kind, Uuid):
+        return lambda column: [NULL if value is None else f"{value.int:032x}" for value in column]
+    if isinstance(kind, UtcDateTime):
+        return lambda column: map(datetime.isoformat, column)
+    if isinstance(kind, String):
+        return _texts_for_copy
+    return lambda column: [NULL if value is None else str(value) for value in column]
+
+
+def _texts_for_copy(column: list[str | None]) -> list[str]:
+    if any(map("".join(filter(None, column)).__contains__, "\\\t\n\r")):
+        return [NULL if text is None else text.translate(_ESCAPED) for text in column]
+    return [NULL if text is None else text for text in column]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import update
@@ -15,7 +15,7 @@ from hitl.capture.bulk import Column, Same, insert_missing, rows_with_client_ids
 from hitl.capture.errors import IdTaken, RowInvalid
 from hitl.capture.events import ResponsesCaptured
 from hitl.capture.models import Conversation, Response
-from hitl.capture.plain import plain_row
+from hitl.capture.plain import plain_rows
 from hitl.capture.pseudonyms import pseudonym
 from hitl.capture.results import Result, rejected
 from hitl.capture.rows import ResponseRow, read_row
@@ -56,10 +56,10 @@ class Arrival:
     end_user: str | None  # pseudonym
     input_hash: str
     content_hash: str
+    is_created: bool = False
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """What a client id stands for already."""
 
     id: UUID
@@ -77,15 +77,16 @@ def capture_responses(db: Session, project: Project, rows: Sequence[Any], keys: 
     results: dict[int, Result] = {}
     arrivals: list[Arrival] = []
     pseudonyms = _Pseudonyms(keys, project.id)
-    for index, raw in enumerate(rows):
+    for index, (raw, plain) in enumerate(zip(rows, plain_rows(rows), strict=True)):
         try:
-            arrivals.append(_arrival(index, raw, f"{at}/{index}" if at else "", pseudonyms))
+            row = plain or vars(read_row(ResponseRow, raw, f"{at}/{index}" if at else ""))
+            arrivals.append(_arrival(index, row, pseudonyms, is_plain=plain is not None))
         except RowInvalid as problem:
             results[index] = rejected(problem)
-    created, stored = _store(db, project.id, arrivals)
+    stored = _store(db, project.id, arrivals)
     for arrival in arrivals:
-        results[arrival.index] = _result(arrival, created, stored, at)
-    _tell(db, project.id, [arrival for arrival in arrivals if arrival.id in created])
+        results[arrival.index] = _result(arrival, stored, at)
+    _tell(db, project.id, [arrival for arrival in arrivals if arrival.is_created])
     return [results[index] for index in range(len(rows))]
 
 
@@ -100,11 +101,7 @@ class _Pseudonyms(dict[str, str]):
         return made
 
 
-def _arrival(index: int, raw: Any, at: str, pseudonyms: _Pseudonyms) -> Arrival:
-    row = plain_row(raw)
-    is_plain = row is not None
-    if row is None:
-        row = vars(read_row(ResponseRow, raw, at))
+def _arrival(index: int, row: dict[str, Any], pseudonyms: _Pseudonyms, *, is_plain: bool) -> Arrival:
     input_hash = content_hash(row["input"], has_texts_only=is_plain)
     name = row.get("end_user")
     end_user = None if name is None else pseudonyms[name]
@@ -116,47 +113,50 @@ def _arrival(index: int, raw: Any, at: str, pseudonyms: _Pseudonyms) -> Arrival:
         row.get("conversation_id"),
         end_user,
         input_hash,
-        _hash_of_all(row, input_hash, end_user),
+        _hash_of_all(row, input_hash, end_user, has_texts_only=is_plain and _NUMBERS_AND_OBJECTS.isdisjoint(row)),
     )
 
 
-def _hash_of_all(row: dict[str, Any], input_hash: str, end_user: str | None) -> str:
+def _hash_of_all(row: dict[str, Any], input_hash: str, end_user: str | None, *, has_texts_only: bool) -> str:
     """Hash what the client sent. A default that is spelled out counts like one left out."""
-    content = {_HASHED_AS.get(key, key): value for key, value in row.items() if value or not _is_absent(value)}
+    content = {name: value for name, value in row.items() if value or not _is_absent(value)}
     content.pop("client_id", None)
     content["input"] = input_hash
     if end_user is not None:
         content["end_user"] = end_user
+    if "conversation_id" in content:
+        content["conversation"] = content.pop("conversation_id")
     if "created_at" in content:
         content["created_at"] = content["created_at"].isoformat()
     if content.get("may_train") == "unknown":
         del content["may_train"]
-    return content_hash(content)
+    return content_hash(content, has_texts_only=has_texts_only)
 
 
-_HASHED_AS = {"conversation_id": "conversation"}
+_NUMBERS_AND_OBJECTS = frozenset({"parameters", "latency_seconds", "cost_usd", "context", "signals", "metadata"})
 
 
 def _is_absent(value: Any) -> bool:
     return value is None or value in ({}, [])
 
 
-def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> tuple[set[UUID], dict[str | None, Stored]]:
-    """Store what is new; return the ids that were stored, and what each client id stands for now."""
-    stored = _stored(db, project_id, {arrival.client_id for arrival in arrivals})
+def _store(db: Session, project_id: UUID, arrivals: list[Arrival]) -> dict[str | None, Stored]:
+    """Store what is new, and return what each client id stands for now."""
+    stored = _stored(db, project_id, arrivals)
     new = list(_first_of_each(arrival for arrival in arrivals if arrival.client_id not in stored))
     if not new:
-        return set(), stored
+        return stored
     conversations = _conversations(db, project_id, new)
     # Every batch locks in the same order, so that two batches with the same ids never wait for each other in a circle.
     new.sort(key=lambda arrival: arrival.client_id or "")
     columns = _columns(project_id, new, conversations, clock.now(), feeds.number_of(db.connection()))
     if insert_missing(db, Response, columns, len(new)):
-        stored.update({a.client_id: Stored(a.id, a.content_hash) for a in new if a.client_id is not None})
+        stored.update({arrival.client_id: Stored(arrival.id, arrival.content_hash) for arrival in new})
     else:  # another batch was quicker with some of them
-        stored.update(_stored(db, project_id, {arrival.client_id for arrival in new}))
-    kept = {known.id for known in stored.values()}
-    return {a.id for a in new if a.client_id is None or a.id in kept}, stored
+        stored.update(_stored(db, project_id, new))
+    for arrival in new:
+        arrival.is_created = arrival.client_id is None or stored[arrival.client_id].id == arrival.id
+    return stored
 
 
 def _columns(
@@ -183,9 +183,10 @@ def _columns(
     return columns
 
 
-def _stored(db: Session, project_id: UUID, client_ids: set[str | None]) -> dict[str | None, Stored]:
-    rows = rows_with_client_ids(db, Response, project_id, (name for name in client_ids if name is not None))
-    return {row.client_id: Stored(row.id, row.content_hash) for row in rows}
+def _stored(db: Session, project_id: UUID, arrivals: list[Arrival]) -> dict[str | None, Stored]:
+    client_ids = {arrival.client_id for arrival in arrivals if arrival.client_id is not None}
+    rows = rows_with_client_ids(db, Response, project_id, client_ids)
+    return {row.client_id: Stored(row.id, row.known or "") for row in rows}
 
 
 def _first_of_each(arrivals: Iterable[Arrival]) -> Iterable[Arrival]:
@@ -233,11 +234,11 @@ def _known_conversations(
     db: Session, project_id: UUID, client_ids: Iterable[str]
 ) -> dict[str, tuple[UUID, str | None]]:
     rows = rows_with_client_ids(db, Conversation, project_id, client_ids)
-    return {row.client_id: (row.id, row.end_user) for row in rows}
+    return {row.client_id: (row.id, row.known) for row in rows}
 
 
-def _result(arrival: Arrival, created: set[UUID], stored: dict[str | None, Stored], at: str) -> Result:
-    if arrival.id in created:
+def _result(arrival: Arrival, stored: dict[str | None, Stored], at: str) -> Result:
+    if arrival.is_created:
         return Result("created", arrival.id)
     known = stored[arrival.client_id]
     if known.content_hash == arrival.content_hash:

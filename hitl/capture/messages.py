@@ -6,6 +6,7 @@ assistant message always has its `content`, if need be null. A key that says som
 name, never dropped. The arguments of a tool call are a text and stay as they are, byte for byte, even if broken.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
 from pydantic import (
@@ -154,26 +155,23 @@ _WORDS_ALONE = ("role", "content")
 _SPEAKERS = frozenset({"system", "developer", "user", "assistant"})  # a tool also says which call it answers
 
 
-def is_words_alone(message: Any) -> bool:
-    """Whether this is a message as most are: who speaks and a text, and already as it is stored."""
-    return (
-        type(message) is dict
-        and tuple(message) == _WORDS_ALONE
-        and type(message["content"]) is str
-        and type(message["role"]) is str
-        and message["role"] in _SPEAKERS
-    )
+def are_words_alone(messages: Sequence[Any]) -> bool:
+    """Whether these, at least one, are messages as most are: who speaks and a text, and already as they are stored."""
+    if not {dict}.issuperset(map(type, messages)) or not {_WORDS_ALONE}.issuperset(map(tuple, messages)):
+        return False
+    speakers, texts = zip(*map(dict.values, messages), strict=True)  # in this order: just seen
+    return {str}.issuperset(map(type, speakers + texts)) and _SPEAKERS.issuperset(speakers)
 
 
 def _pass_words_alone(messages: Any, check: ValidatorFunctionWrapHandler) -> Any:
     """Spare plain messages the full check, which would find nothing and return them equal."""
-    if type(messages) is list and 0 < len(messages) <= MAX_MESSAGES and all(map(is_words_alone, messages)):
+    if type(messages) is list and 0 < len(messages) <= MAX_MESSAGES and are_words_alone(messages):
         return messages
     return check(messages)
 
 
 def _pass_answer_alone(message: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    return message if is_words_alone(message) and message["role"] == "assistant" else check(message)
+    return message if are_words_alone([message]) and message["role"] == "assistant" else check(message)
 
 
 _Assistant: TypeAlias = Annotated[AssistantMessage, AfterValidator(_ensure_it_says_something)]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hitl.capture.errors import RowInvalid
-from hitl.capture.plain import plain_row
+from hitl.capture.plain import plain_rows
 from hitl.capture.rows import ResponseRow, read_row
 from hitl.demo import real_data
 from tests.hitl.capture.rows import JSON, NEARLY_ROWS, TEXT, response_row
@@ -20,7 +20,7 @@ ODD += [{"messages": [{"role": "user", "content": "\ud800"}]}, {"messages": [{"r
 ODD += [{str(n): float(n) for n in range(257)}, {"a": {"b": [None, {"c": "d"}]}}, b"a", 10**400]
 
 
-class TestPlainRow:
+class TestPlainRows:
     @pytest.mark.parametrize("field", ResponseRow.model_fields)
     def test_it_agrees_with_the_full_check_on_every_odd_value(self, field):
         for value in ODD:
@@ -39,12 +39,29 @@ class TestPlainRow:
         assert sum(plain) > len(rows) / 2
 
     def test_an_unknown_field_is_left_to_the_full_check(self):
-        assert plain_row(response_row(extra=1)) is None
+        assert plain_rows([response_row(extra=1)]) == [None]
+
+    @settings(max_examples=200, deadline=None)
+    @given(rows=st.lists(NEARLY_ROWS | JSON, min_size=2, max_size=6))
+    def test_a_row_of_a_batch_says_what_it_says_alone(self, rows):
+        rows.append(response_row())
+        as_sent = copy.deepcopy(rows)
+
+        said = plain_rows(rows)
+
+        assert repr(said) == repr([plain_rows([row])[0] for row in rows])
+        assert repr(rows) == repr(as_sent)  # and is left as it came
+        assert said[-1] is not None
+
+    def test_it_agrees_with_the_full_check_where_odd_values_stand_among_others(self):
+        for field in ResponseRow.model_fields:
+            rows = [response_row(), *(response_row(**{field: value}) for value in ODD), response_row()]
+            assert repr(plain_rows(rows)) == repr([plain_rows([row])[0] for row in rows])
 
 
 def ensure_agreement(raw) -> bool:
     """Whether a row is plain; if so it must say what the full check finds in it."""
-    said = plain_row(copy.deepcopy(raw))
+    (said,) = plain_rows([copy.deepcopy(raw)])
     if said is None:
         return False
     try:
