@@ -33,6 +33,9 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 LOCK_WAIT_SECONDS = 10.0  # then the request is told to try again, instead of taking up a thread for good
 CONNECT_SECONDS = 5
+# Of SQLite's log, 4 kB each. A batch of 500 responses fills more than the usual 1,000, and would wait for the disk each
+# time; pages that several batches change are also written back but once.
+PAGES_BETWEEN_CHECKPOINTS = 4_000
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -229,7 +232,13 @@ def _take_over_begin(engine: Engine, synchronous: str) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "busy_timeout=5000"):
+        for pragma in (
+            "journal_mode=WAL",
+            f"wal_autocheckpoint={PAGES_BETWEEN_CHECKPOINTS}",
+            f"synchronous={synchronous}",
+            "foreign_keys=ON",
+            "busy_timeout=5000",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
