@@ -4,6 +4,7 @@ One process on SQLite; as many as wanted on PostgreSQL. Web processes keep no st
 unless told that `hitl worker` processes do it.
 """
 
+import gc
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -66,7 +67,11 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
         configure_logs(self.settings.log_format)
         self.instance = open_instance(self.settings)
-        return create_app(self.instance)
+        app = create_app(self.instance)
+        # What is loaded stays: the collector need not walk over all of it again with each large batch.
+        gc.collect()
+        gc.freeze()
+        return app
 
     def _start_background(self, worker: Any) -> None:
         if self.with_worker and self.instance is not None:
