@@ -1,12 +1,14 @@
 """The API of capture: responses and feedback come in, responses can be read."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import Response as HttpResponse
 from flask import g, request
 from flask_openapi3 import APIBlueprint, Tag
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from hitl.accounts.access import allow
@@ -15,13 +17,15 @@ from hitl.capture.errors import RowInvalid, TooManyRows
 from hitl.capture.feedback import give_feedback
 from hitl.capture.intake import capture_responses
 from hitl.capture.json_values import read_json
-from hitl.capture.models import Feedback, Response
+from hitl.capture.models import Conversation, Feedback, Response
 from hitl.capture.queries import feedback_about, responses_of
 from hitl.capture.results import Result
 from hitl.capture.schemas import (
     MAX_ROWS,
     BatchResults,
     FeedbackBody,
+    FeedbackPage,
+    FeedbackQuery,
     ResponsePage,
     ResponsePath,
     ResponseQuery,
@@ -83,6 +87,21 @@ def feedback(path: ProjectPath, body: FeedbackBody) -> HttpResponse:
         return give_feedback(g.db, g.project, rows, at=at)
 
     return _one_or_many(body.root, "feedback", take)
+
+
+@bp.get("/projects/<slug>/feedback", responses={200: FeedbackPage})
+@allow(Permission.DATA)
+def list_feedback(path: ProjectPath, query: FeedbackQuery) -> HttpResponse:
+    """Page through what end users said, in the order in which they said it last; go on with `resume_cursor`.
+
+    A feed: nothing is missed. What was said anew comes again. What still waits for its response is not among it.
+    """
+    found = select(Feedback).where(Feedback.project_id == g.project.id)
+    asked = {Feedback.kind: query.kind, Feedback.source: query.source}
+    found = found.where(*(column == word for column, word in asked.items() if word is not None))
+    stretch = feeds.follow(g.db, found, Feedback, cursor=query.cursor, limit=query.limit)
+    names = _clients_names(stretch.rows)
+    return answer({"feedback": [_shown_with_subject(one, names) for one in stretch.rows], **stretch.cursors})
 
 
 @bp.get("/projects/<slug>/responses", responses={200: ResponsePage})
@@ -170,6 +189,24 @@ def _shown(response: Response) -> dict[str, Any]:
         "metadata": response.details,
         "created_at": response.created_at.isoformat(),
         "captured_at": response.captured_at.isoformat(),
+    }
+
+
+def _clients_names(feedback: Sequence[Feedback]) -> dict[UUID | None, str | None]:
+    """Return the client's own ids, by ours, of the responses and conversations that were spoken of."""
+    responses = select(Response.id, Response.client_id).where(Response.id.in_([one.response_id for one in feedback]))
+    conversations = select(Conversation.id, Conversation.client_id).where(
+        Conversation.id.in_([one.conversation_id for one in feedback])
+    )
+    return {row.id: row.client_id for found in (responses, conversations) for row in g.db.execute(found)}
+
+
+def _shown_with_subject(said: Feedback, names: dict[UUID | None, str | None]) -> dict[str, Any]:
+    return {
+        **_shown_feedback(said),
+        "response_id": None if said.response_id is None else str(said.response_id),
+        "client_id": names.get(said.response_id),
+        "conversation_id": names.get(said.conversation_id),
     }
 
 

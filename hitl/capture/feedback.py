@@ -292,7 +292,7 @@ def _upsert(db: Session, project_id: UUID, saying: Saying, words: Words) -> None
         given_at=words.given_at,
         **({"received_at": now} if _waits(saying) else {"updated_at": now}),
     )
-    changes = ["value", "comment", "given_at", "received_at" if _waits(saying) else "updated_at"]
+    changes = ["value", "comment", "given_at", *(["received_at"] if _waits(saying) else ["updated_at", "feed_number"])]
     db.execute(
         insert.on_conflict_do_update(
             **unique,

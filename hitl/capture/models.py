@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.core import clock
 from hitl.core.database import Base, one_of, partial_index_where
-from hitl.core.feeds import FeedNumber
+from hitl.core.feeds import ChangingFeedNumber, FeedNumber
 from hitl.core.ids import Id
 
 MAY_TRAIN = ("yes", "no", "unknown")
@@ -96,6 +96,7 @@ class Feedback(Base):
             unique=True,
             **partial_index_where(text("conversation_id IS NOT NULL")),
         ),
+        Index("ix_feedback_feed", "project_id", "feed_number", "id"),
     )
 
     id: Mapped[Id]
@@ -108,6 +109,7 @@ class Feedback(Base):
     source: Mapped[str] = mapped_column(default="end_user")  # who said it
     given_at: Mapped[datetime]
     updated_at: Mapped[datetime] = mapped_column(default=clock.now)
+    feed_number: Mapped[ChangingFeedNumber]
 
     @property
     def is_negative(self) -> bool | None:

@@ -88,10 +88,13 @@ def _with_zone(value: Any) -> Any:
 QueryTime: TypeAlias = Annotated[Time, BeforeValidator(_with_zone)]
 
 
+QueryWord: TypeAlias = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
+
+
 class ResponseQuery(FeedQuery):
     """Which responses."""
 
-    model: str | None = Field(None, description="Only this model's", max_length=255, pattern=r"^[^\x00]*$")
+    model: QueryWord | None = Field(None, description="Only this model's")
     captured_since: QueryTime | None = Field(None, description="Only those that came in at or after this time")
 
 
@@ -110,6 +113,27 @@ class FeedbackOut(ApiModel):
     comment: str | None
     source: str
     given_at: datetime
+
+
+class FeedbackQuery(FeedQuery):
+    """Which feedback."""
+
+    kind: QueryWord | None = Field(None, description="thumbs, stars, or a word of your own")
+    source: QueryWord | None = Field(None, description="Who said it; end_user unless you said otherwise")
+
+
+class FeedbackAboutOut(FeedbackOut):
+    """What an end user said, and about what."""
+
+    response_id: UUID | None = Field(description="Null where it is about a whole conversation")
+    client_id: str | None = Field(description="Your own id of the response")
+    conversation_id: str | None = Field(description="Your own id of the conversation, where it is about one as a whole")
+
+
+class FeedbackPage(FeedPage):
+    """Feedback in the order in which it was last said."""
+
+    feedback: list[FeedbackAboutOut]
 
 
 class ResponseOut(ApiModel):

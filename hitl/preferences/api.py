@@ -1,24 +1,35 @@
 """The API of what reviews teach."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
 from flask import Response as HttpResponse
 from flask import g
 from flask_openapi3 import APIBlueprint, Tag
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.access import allow
+from hitl.accounts.models import Project
 from hitl.accounts.permissions import Permission
 from hitl.capture.models import Response
 from hitl.core import feeds
 from hitl.core.http import FeedQuery, ProjectPath, answer
-from hitl.preferences.models import Evidence
-from hitl.preferences.queries import counting_evidence
-from hitl.preferences.schemas import EvidenceOut, EvidencePage, SideOut
+from hitl.preferences.derivation import Derived
+from hitl.preferences.models import Demonstration, Evidence, Verdict
+from hitl.preferences.queries import counting_demonstrations, counting_evidence, standing_verdicts
+from hitl.preferences.schemas import (
+    DemonstrationOut,
+    DemonstrationPage,
+    DemonstrationQuery,
+    EvidenceOut,
+    EvidencePage,
+    SideOut,
+    VerdictOut,
+    VerdictPage,
+    VerdictQuery,
+)
 from hitl.queue.models import Item
 from hitl.review.models import Review, Revision, RubricVersion
 from hitl.review.pseudonyms import reviewer_pseudonym
@@ -32,12 +43,7 @@ bp = APIBlueprint(
 )
 
 
-@dataclass(frozen=True)
-class _Cause:
-    review_id: UUID
-    number: int
-    reviewer_id: UUID
-    rubric: int
+Fields = dict[str, Any]
 
 
 @bp.get("/projects/<slug>/evidence", responses={200: EvidencePage})
@@ -50,50 +56,98 @@ def list_evidence(path: ProjectPath, query: FeedQuery) -> HttpResponse:
     it counts again, it comes again here.
     """
     stretch = feeds.follow(g.db, counting_evidence(g.project), Evidence, cursor=query.cursor, limit=query.limit)
-    outputs = _outputs(g.db, stretch.rows)
-    causes = _causes(g.db, stretch.rows)
-    shown = [_shown(evidence, outputs, causes[evidence.revision_id]) for evidence in stretch.rows]
+    outputs = _outputs(g.db, {side for row in stretch.rows for side in (row.a_response_id, row.b_response_id)})
+    causes = _causes(g.db, g.project, stretch.rows)
+    shown = [
+        EvidenceOut(
+            **_fields(evidence, "input_hash", "input_response_id", "outcome", "distance", "origin", "criterion"),
+            **causes[evidence.revision_id],
+            a=_side(evidence.a_response_id, evidence.a_output, outputs),
+            b=_side(evidence.b_response_id, evidence.b_output, outputs),
+        )
+        for evidence in stretch.rows
+    ]
     return answer(EvidencePage(evidence=shown, **stretch.cursors))
 
 
-def _outputs(db: Session, rows: Sequence[Evidence]) -> dict[UUID, dict[str, Any]]:
-    sides = {side for row in rows for side in (row.a_response_id, row.b_response_id) if side is not None}
-    return {
-        row.id: row.output for row in db.execute(select(Response.id, Response.output).where(Response.id.in_(sides)))
-    }
+@bp.get("/projects/<slug>/verdicts", responses={200: VerdictPage})
+@allow(Permission.DATA)
+def list_verdicts(path: ProjectPath, query: VerdictQuery) -> HttpResponse:
+    """Page through what people found good or bad, in the order in which they said so last.
+
+    Reviewers' verdicts, as far as their revision counts, and end users' where the project lets their thumbs count. In a
+    dataset, reviewers beat end users about the same response. A feed: go on with `resume_cursor`. An end user's verdict
+    comes again when the thumb was turned. What a reviewer's review no longer says is told by `/reviews`; if it counts
+    again, it comes again here.
+    """
+    found = _of_origin_and_response(standing_verdicts(g.project), Verdict, query)
+    stretch = feeds.follow(g.db, found, Verdict, cursor=query.cursor, limit=query.limit)
+    causes = _causes(g.db, g.project, stretch.rows)
+    shown = [
+        VerdictOut(
+            **_fields(verdict, "response_id", "input_hash", "is_good", "origin", "criterion", "feedback_id"),
+            **causes[verdict.revision_id],
+        )
+        for verdict in stretch.rows
+    ]
+    return answer(VerdictPage(verdicts=shown, **stretch.cursors))
 
 
-def _causes(db: Session, rows: Sequence[Evidence]) -> dict[UUID, _Cause]:
+@bp.get("/projects/<slug>/demonstrations", responses={200: DemonstrationPage})
+@allow(Permission.DATA)
+def list_demonstrations(path: ProjectPath, query: DemonstrationQuery) -> HttpResponse:
+    """Page through the answers worth imitating that count, in the order in which they were derived.
+
+    A feed, as `/evidence` is one: go on with `resume_cursor`; what stopped counting is told by `/reviews`.
+    """
+    found = _of_origin_and_response(counting_demonstrations(g.project), Demonstration, query)
+    stretch = feeds.follow(g.db, found, Demonstration, cursor=query.cursor, limit=query.limit)
+    outputs = _outputs(g.db, {row.response_id for row in stretch.rows if row.output is None})
+    causes = _causes(g.db, g.project, stretch.rows)
+    shown = [
+        DemonstrationOut(
+            **_fields(demonstration, "response_id", "input_hash", "origin"),
+            **causes[demonstration.revision_id],
+            output=demonstration.output or outputs[demonstration.response_id],
+        )
+        for demonstration in stretch.rows
+    ]
+    return answer(DemonstrationPage(demonstrations=shown, **stretch.cursors))
+
+
+def _of_origin_and_response(
+    found: Select[Any], table: type[Verdict | Demonstration], query: VerdictQuery | DemonstrationQuery
+) -> Select[Any]:
+    asked = {"origin": query.origin, "response_id": query.response_id}
+    return found.where(*(getattr(table, name) == value for name, value in asked.items() if value is not None))
+
+
+def _outputs(db: Session, response_ids: Collection[UUID | None]) -> dict[UUID, dict[str, Any]]:
+    found = select(Response.id, Response.output).where(Response.id.in_(set(response_ids) - {None}))
+    return {row.id: row.output for row in db.execute(found)}
+
+
+_NO_CAUSE: Fields = dict.fromkeys(("review_id", "revision", "reviewer", "rubric"))
+
+
+def _causes(db: Session, project: Project, rows: Sequence[Derived]) -> dict[UUID | None, Fields]:
+    """Return by revision where a row came from. An end user's verdict came from no revision: of it all is null."""
     found = db.execute(
         select(Revision.id, Review.id, Revision.number, Review.reviewer_id, RubricVersion.number)
         .join(Review, Review.id == Revision.review_id)
         .join(Item, Item.id == Review.item_id)
         .join(RubricVersion, RubricVersion.id == Item.rubric_version_id)
-        .where(Revision.id.in_({row.revision_id for row in rows}))
+        .where(Revision.id.in_({row.revision_id for row in rows} - {None}))
     )
-    return {
-        revision_id: _Cause(review_id, number, reviewer_id, rubric)
-        for revision_id, review_id, number, reviewer_id, rubric in found
-    }
+    causes: dict[UUID | None, Fields] = {None: _NO_CAUSE}
+    for revision_id, review_id, number, reviewer_id, rubric in found:
+        reviewer = reviewer_pseudonym(db, project.id, reviewer_id)
+        causes[revision_id] = {"review_id": review_id, "revision": number, "reviewer": reviewer, "rubric": rubric}
+    return causes
 
 
-def _shown(evidence: Evidence, outputs: dict[UUID, dict[str, Any]], cause: _Cause) -> EvidenceOut:
-    return EvidenceOut(
-        id=evidence.id,
-        input_hash=evidence.input_hash,
-        input_response_id=evidence.input_response_id,
-        a=_side(evidence.a_response_id, evidence.a_output, outputs),
-        b=_side(evidence.b_response_id, evidence.b_output, outputs),
-        outcome=evidence.outcome,
-        distance=evidence.distance,
-        origin=evidence.origin,
-        criterion=evidence.criterion,
-        review_id=cause.review_id,
-        revision=cause.number,
-        reviewer=reviewer_pseudonym(g.db, evidence.project_id, cause.reviewer_id),
-        rubric=cause.rubric,
-        created_at=evidence.created_at,
-    )
+def _fields(row: Derived, *names: str) -> Fields:
+    return {name: getattr(row, name) for name in ("id", "created_at", *names)}
 
 
 def _side(response_id: UUID | None, written: dict[str, Any] | None, outputs: dict[UUID, dict[str, Any]]) -> SideOut:

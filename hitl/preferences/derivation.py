@@ -28,6 +28,7 @@ from hitl.review.rubrics import CANNOT_JUDGE, Rubric, rubric_of
 from hitl.review.submission import reviewed_response
 
 Derived = Evidence | Verdict | Demonstration
+LESSONS = (Evidence, Verdict, Demonstration)
 
 
 class WhyNothing(Enum):
@@ -62,9 +63,10 @@ def derive(db: Session, review: Review, revision: Revision) -> list[Derived]:
 
 
 def _tell_again(db: Session, revision: Revision) -> None:
-    """An older revision counts again: whoever followed the evidence while it did not has passed over its place."""
+    """An older revision counts again: whoever followed what it taught while it did not has passed over its place."""
     number = feeds.number_of(db.connection())
-    db.execute(update(Evidence).where(Evidence.revision_id == revision.id).values(feed_number=number))
+    for table in LESSONS:
+        db.execute(update(table).where(table.revision_id == revision.id).values(feed_number=number))
 
 
 def _lessons(db: Session, review: Review, revision: Revision) -> list[Derived]:
@@ -133,9 +135,7 @@ def why_nothing(db: Session, review: Review, revision: Revision) -> WhyNothing |
     return _why_undecided(db, review, revision)
 
 
-_TAUGHT_SOMETHING = select(
-    or_(*(exists().where(table.revision_id == bindparam("revision")) for table in (Evidence, Verdict, Demonstration)))
-)
+_TAUGHT_SOMETHING = select(or_(*(exists().where(table.revision_id == bindparam("revision")) for table in LESSONS)))
 
 
 def _taught_something(db: Session, revision: Revision) -> bool:

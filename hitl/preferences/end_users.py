@@ -45,6 +45,6 @@ def _keep_verdict(db: Session, feedback: Feedback, input_hash: str) -> None:
         origin="end_user",
         created_at=clock.now(),
     )
-    db.execute(
-        verdict.on_conflict_do_update(index_elements=["feedback_id"], set_={"is_good": verdict.excluded.is_good})
-    )
+    said = {name: verdict.excluded[name] for name in ("is_good", "feed_number")}
+    is_news = Verdict.is_good != verdict.excluded.is_good  # else it would come again in the feed
+    db.execute(verdict.on_conflict_do_update(index_elements=["feedback_id"], set_=said, where=is_news))

@@ -65,6 +65,7 @@ class Verdict(Base):
         CheckConstraint("(revision_id IS NULL) <> (feedback_id IS NULL)", name="one_cause"),
         Index("ix_verdicts_project_id_id", "project_id", "id"),
         Index("ix_verdicts_project_id_input_hash_id", "project_id", "input_hash", "id"),
+        Index("ix_verdicts_feed", "project_id", "feed_number", "id"),
     )
 
     id: Mapped[Id]
@@ -77,6 +78,7 @@ class Verdict(Base):
     feedback_id: Mapped[UUID | None] = mapped_column(ForeignKey("feedback.id", ondelete="CASCADE"), unique=True)
     criterion: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    feed_number: Mapped[FeedNumber]
 
 
 class Demonstration(Base):
@@ -87,6 +89,7 @@ class Demonstration(Base):
         one_of("origin", DEMONSTRATION_ORIGINS),
         Index("ix_demonstrations_project_id_id", "project_id", "id"),
         Index("ix_demonstrations_project_id_input_hash_id", "project_id", "input_hash", "id"),
+        Index("ix_demonstrations_feed", "project_id", "feed_number", "id"),
     )
 
     id: Mapped[Id]
@@ -97,3 +100,4 @@ class Demonstration(Base):
     origin: Mapped[str]
     revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    feed_number: Mapped[FeedNumber]

@@ -19,21 +19,24 @@ def counting_demonstrations(project: Project) -> Select[Demonstration]:
     return select(Demonstration).where(Demonstration.project_id == project.id, _counts(Demonstration))
 
 
+def standing_verdicts(project: Project) -> Select[Verdict]:
+    """Responses found good or bad: by reviewers, and in a project that wants them by end users, whoever beats whom."""
+    by_reviewer = and_(Verdict.origin == "reviewer", _counts(Verdict))
+    is_heard = or_(by_reviewer, Verdict.origin == "end_user") if settings_of(project).end_user_thumbs else by_reviewer
+    return select(Verdict).where(Verdict.project_id == project.id, is_heard)
+
+
 def counting_verdicts(project: Project) -> Select[Verdict]:
     """Responses found good or bad.
 
     Reviewers beat end users: where a reviewer's verdict counts, end users' about the same response do not; nor do they
     anywhere in a project that does not want them, though it may have wanted them once.
     """
-    by_reviewer = and_(Verdict.origin == "reviewer", _counts(Verdict))
-    if not settings_of(project).end_user_thumbs:
-        return select(Verdict).where(Verdict.project_id == project.id, by_reviewer)
     reviewers = aliased(Verdict)
     is_overruled = exists().where(
         reviewers.response_id == Verdict.response_id, reviewers.origin == "reviewer", _counts(reviewers)
     )
-    by_end_user = and_(Verdict.origin == "end_user", ~is_overruled)
-    return select(Verdict).where(Verdict.project_id == project.id, or_(by_reviewer, by_end_user))
+    return standing_verdicts(project).where(or_(Verdict.origin == "reviewer", ~is_overruled))
 
 
 def _counts(table: type[Evidence] | type[Demonstration] | type[Verdict]) -> ColumnElement[bool]:

@@ -1,12 +1,12 @@
 """JSON shapes of what was learned."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from hitl.core.http import ApiModel, FeedPage
+from hitl.core.http import ApiModel, FeedPage, FeedQuery
 
 
 class SideOut(ApiModel):
@@ -39,3 +39,65 @@ class EvidencePage(FeedPage):
     """Evidence that counts, in the order in which it was derived."""
 
     evidence: list[EvidenceOut]
+
+
+class LessonQuery(FeedQuery):
+    """Which of what was learned."""
+
+    response_id: UUID | None = Field(None, description="Only about this response")
+
+
+class VerdictQuery(LessonQuery):
+    """Which verdicts."""
+
+    origin: Literal["reviewer", "end_user"] | None = None
+
+
+class DemonstrationQuery(LessonQuery):
+    """Which demonstrations."""
+
+    origin: Literal["correction", "approval"] | None = None
+
+
+class VerdictOut(ApiModel):
+    """One response found good or bad in itself, and by whom."""
+
+    id: UUID
+    response_id: UUID
+    input_hash: str
+    is_good: bool
+    origin: str = Field(description="reviewer or end_user")
+    criterion: str | None = Field(description="Null of an end user's, as all that follows but the feedback")
+    review_id: UUID | None
+    revision: int | None = Field(description="Which revision of the review said so")
+    reviewer: str | None = Field(description="A pseudonym, the same throughout the project")
+    rubric: int | None = Field(description="Number of the rubric version")
+    feedback_id: UUID | None = Field(description="The end user's thumb; null of a reviewer's")
+    created_at: datetime
+
+
+class VerdictPage(FeedPage):
+    """Verdicts in the order in which they were last given."""
+
+    verdicts: list[VerdictOut]
+
+
+class DemonstrationOut(ApiModel):
+    """An input and an answer worth imitating: a correction, or the response itself where it was approved."""
+
+    id: UUID
+    response_id: UUID = Field(description="The response whose input it answers")
+    input_hash: str
+    output: dict[str, Any] = Field(description="The assistant message")
+    origin: str = Field(description="correction or approval")
+    review_id: UUID
+    revision: int = Field(description="Which revision of the review said so")
+    reviewer: str = Field(description="A pseudonym, the same throughout the project")
+    rubric: int = Field(description="Number of the rubric version")
+    created_at: datetime
+
+
+class DemonstrationPage(FeedPage):
+    """Demonstrations that count, in the order in which they were derived."""
+
+    demonstrations: list[DemonstrationOut]

@@ -11,6 +11,7 @@ from sqlalchemy.orm import selectinload
 from hitl.accounts.access import allow
 from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
+from hitl.core import feeds
 from hitl.core.errors import NotFound
 from hitl.core.http import ProjectPath, answer, no_content
 from hitl.queue import leases, picking, rules
@@ -41,6 +42,8 @@ from hitl.queue.schemas import (
     AssignmentOut,
     AssignmentPath,
     ItemChange,
+    ItemFeed,
+    ItemFeedQuery,
     ItemOut,
     ItemPage,
     ItemPath,
@@ -130,6 +133,21 @@ def list_items(path: ProjectPath, query: ItemQuery) -> HttpResponse:
     options = [selectinload(Item.targets)]
     page = items_page(g.db, g.project, query.wanted(), cursor=query.cursor, limit=query.limit, options=options)
     return answer(ItemPage(items=_shown_items(page.rows), next_cursor=page.next_cursor))
+
+
+@bp.get("/projects/<slug>/items/changes", responses={200: ItemFeed})
+@allow(Permission.QUEUE)
+def follow_items(path: ProjectPath, query: ItemFeedQuery) -> HttpResponse:
+    """Page through the items in the order in which they came in or last changed, and go on with `resume_cursor`.
+
+    A feed: no item is missed. One comes again, as it is by then, when it was closed or opened again, or wants another
+    number of reviews or another priority; not with every claim. Where its slots are is told as of now.
+    """
+    items = select(Item).where(Item.project_id == g.project.id).options(selectinload(Item.targets))
+    if query.kind is not None:
+        items = items.where(Item.kind == query.kind)
+    stretch = feeds.follow(g.db, items, Item, cursor=query.cursor, limit=query.limit)
+    return answer(ItemFeed(items=_shown_items(stretch.rows), **stretch.cursors))
 
 
 @bp.post("/projects/<slug>/items", responses={201: PickedItems})

@@ -8,13 +8,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DDL, JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, UniqueConstraint, event, text
+from sqlalchemy import (
+    DDL,
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    UniqueConstraint,
+    event,
+    inspect,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.accounts.models import User
 from hitl.capture.models import Conversation, Response
-from hitl.core import clock
+from hitl.core import clock, feeds
 from hitl.core.database import Base, one_of, partial_index_where
+from hitl.core.feeds import FeedNumber
 from hitl.core.ids import Id
 from hitl.queue.openings import opening_number
 
@@ -37,6 +51,7 @@ class Item(Base):
         Index("ix_items_open", "project_id", "sort_key", "id", **partial_index_where(text("open_slots > 0"))),
         Index("ix_items_opened_in", "project_id", "opened_in", **partial_index_where(text("open_slots > 0"))),
         Index("ix_items_project_id_id", "project_id", "id"),
+        Index("ix_items_feed", "project_id", "feed_number", "id"),
         Index("ix_items_closed", "project_id", "closed_at", "id", **partial_index_where(text("closed_at IS NOT NULL"))),
     )
 
@@ -53,8 +68,19 @@ class Item(Base):
     added_by_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))  # none: a rule added it
     closed_at: Mapped[datetime | None]
     closed_as: Mapped[str | None]
+    feed_number: Mapped[FeedNumber]
 
     targets: Mapped[list["ItemTarget"]] = relationship(order_by="ItemTarget.position")
+
+
+# What followers of the items are told of. Not of slots, which move with each claim: it would take a number each time.
+TOLD_OF_ITEMS = ("closed_at", "priority", "reviews_wanted")
+
+
+@event.listens_for(Item, "before_update")
+def _tell(_mapper: Any, connection: Connection, item: Item) -> None:
+    if any(inspect(item).attrs[name].history.has_changes() for name in TOLD_OF_ITEMS):
+        item.feed_number = feeds.number_of(connection)
 
 
 class ItemTarget(Base):

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from sqlalchemy.orm import Session
 
 from hitl.capture.messages import AssistantMessage, Input
-from hitl.core.http import ApiModel, PageQuery
+from hitl.core.http import ApiModel, FeedPage, FeedQuery, PageQuery
 from hitl.queue.blindness import blind_message, blind_name, blind_output, blind_passage, in_blind_order
 from hitl.queue.finding import Importance, Kind, Sort, State, Wanted
 from hitl.queue.models import MAX_COMPARED, Assignment, Item, Lease, Rule, RuleVersion
@@ -194,6 +194,18 @@ class ItemPage(ApiModel):
 
     items: list[ItemOut]
     next_cursor: str | None = Field(description="Null on the last page")
+
+
+class ItemFeedQuery(FeedQuery):
+    """Which items."""
+
+    kind: Kind | None = None
+
+
+class ItemFeed(FeedPage):
+    """Items in the order in which they last changed."""
+
+    items: list[ItemOut]
 
 
 class PickedComparison(ApiModel):

@@ -168,6 +168,10 @@ class TestThroughTheApi:
             program.get(f"/api/v1/items/{item.id}"),
             program.get(f"{url}/responses"),
             program.get(f"{url}/evidence"),
+            program.get(f"{url}/verdicts"),
+            program.get(f"{url}/demonstrations"),
+            program.get(f"{url}/feedback"),
+            program.get(f"{url}/items/changes"),
             program.get(f"{url}/reviews"),
             program.get(f"{url}/rules"),
         ]

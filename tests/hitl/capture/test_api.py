@@ -170,6 +170,37 @@ class TestFeedback:
         assert committed.scalar(select(func.count()).select_from(Feedback)) == 0
 
 
+class TestFeedbackFeed:
+    def test_what_is_said_anew_comes_again_with_what_it_is_about(self, program, url, feedback_url, committed):
+        program.post(url, json={"responses": [response_row("a", conversation_id="chat-1"), response_row("b")]})
+        said = [
+            {"client_id": "a", "kind": "thumbs", "value": True, "comment": "Thanks."},
+            {"conversation_id": "chat-1", "kind": "stars", "value": 2, "source": "agent"},
+            {"client_id": "not here yet", "kind": "thumbs", "value": True},
+        ]
+        program.post(feedback_url, json={"feedback": said})
+        first = program.get(feedback_url, query_string={"limit": 1}).json
+        second = program.get(feedback_url, query_string={"cursor": first["next_cursor"]}).json
+
+        program.post(feedback_url, json=said[0])  # says nothing new
+        program.post(feedback_url, json=said[0] | {"value": False})
+        program.post(url, json=response_row("not here yet"))
+        then = program.get(feedback_url, query_string={"cursor": second["resume_cursor"]}).json["feedback"]
+        stars = program.get(feedback_url, query_string={"kind": "stars", "source": "agent"}).json["feedback"]
+
+        (thumb,) = first["feedback"]
+        response = committed.scalars(select(Response).where(Response.client_id == "a")).one()
+        assert (thumb["response_id"], thumb["client_id"], thumb["conversation_id"]) == (str(response.id), "a", None)
+        assert (thumb["value"], thumb["comment"], thumb["source"]) == (True, "Thanks.", "end_user")
+        (star,) = second["feedback"]
+        assert (star["response_id"], star["client_id"], star["conversation_id"]) == (None, None, "chat-1")
+        assert [(one["id"], one["client_id"], one["value"]) for one in then] == [
+            (thumb["id"], "a", False),
+            (then[-1]["id"], "not here yet", True),
+        ]
+        assert stars == [star]
+
+
 class TestDescription:
     def test_it_describes_a_row_and_a_batch(self, client):
         document = client.get("/api/openapi.json").json

@@ -13,11 +13,14 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
+from hitl.capture.feedback import give_feedback
 from hitl.capture.intake import capture_responses
-from hitl.capture.models import Response
+from hitl.capture.models import Feedback, Response
 from hitl.core import cursors, feeds
 from hitl.core.database import Database
 from hitl.core.feeds import BadCursor, CursorAhead, Place
+from hitl.queue.items import Wish, add_items, change_priority
+from hitl.queue.models import Item
 from tests.hitl import factories
 from tests.hitl.capture.rows import response_row
 from tests.product import KEYS
@@ -143,6 +146,27 @@ class TestFollow:
             stretch(shared_database, project_id, feeds.encode(Place(2**40, uuid4())), limit=9)
 
 
+class TestChangingRows:
+    """Items and feedback come again when they change: where a slow change is, nothing later is told before it."""
+
+    def test_a_slow_change_is_not_passed_over(self, shared_database, project_id):
+        slow_rows, quick_rows = (capture_with_feedback_and_item(shared_database, project_id) for _ in range(2))
+        followed = {table: resume(shared_database, project_id, table, None)[1] for table in (Feedback, Item)}
+        with shared_database.session(readonly=False) as slow:
+            change(slow, project_id, *slow_rows)
+            with ThreadPoolExecutor(1) as other:
+                quick = other.submit(change_and_commit, shared_database, project_id, *quick_rows)
+                time.sleep(0.1)  # on PostgreSQL the other has committed by now, on SQLite it waits
+                meanwhile = {table: resume(shared_database, project_id, table, followed[table]) for table in followed}
+                slow.commit()
+                quick.result()
+
+        for place, table in enumerate(followed):
+            seen_too_early, cursor = meanwhile[table]
+            assert seen_too_early == []
+            assert resume(shared_database, project_id, table, cursor)[0] == [slow_rows[place], quick_rows[place]]
+
+
 class TestContinueAfterRestore:
     def test_numbers_go_on_above_those_of_the_restored_rows(self, shared_database, project_id):
         restored = capture_and_commit(shared_database, project_id)
@@ -222,6 +246,36 @@ def capture(db: Session, project_id: UUID, count: int) -> list[UUID]:
     rows = [response_row(uuid4().hex) for _ in range(count)]
     results = capture_responses(db, db.get_one(Project, project_id), rows, KEYS)
     return [result.id for result in results if result.id is not None]
+
+
+def capture_with_feedback_and_item(database: Database, project_id: UUID) -> tuple[UUID, UUID]:
+    """Return the ids of the feedback and of the item about a new response."""
+    with database.writing() as db:
+        response = db.get_one(Response, capture_one(db, project_id))
+        project = db.get_one(Project, project_id)
+        (said,) = give_feedback(db, project, [{"response": str(response.id), "kind": "stars", "value": 3}])
+        item = add_items(db, project, {response.id: Wish()})[response.id]
+        assert said.id is not None
+        return said.id, item.id
+
+
+def change(db: Session, project_id: UUID, feedback_id: UUID, item_id: UUID) -> None:
+    said = db.get_one(Feedback, feedback_id)
+    row = {"response": str(said.response_id), "kind": said.kind, "value": said.value + 1}
+    assert [result.status for result in give_feedback(db, db.get_one(Project, project_id), [row])] == ["updated"]
+    change_priority(db, db.get_one(Item, item_id), 1)
+
+
+def change_and_commit(database: Database, project_id: UUID, feedback_id: UUID, item_id: UUID) -> None:
+    with database.writing() as db:
+        change(db, project_id, feedback_id, item_id)
+
+
+def resume(database: Database, project_id: UUID, table: Any, cursor: str | None) -> tuple[list[UUID], str]:
+    with database.reading() as db:
+        query = select(table).where(table.project_id == project_id)
+        found = feeds.follow(db, query, table, cursor=cursor, limit=100)
+        return [row.id for row in found.rows], found.resume_cursor
 
 
 def capture_one(db: Session, project_id: UUID) -> UUID:

@@ -257,6 +257,57 @@ class TestRules:
         assert lead.delete(f"/api/v1/rules/{made.json['id']}").status_code == 404
 
 
+class TestItemChanges:
+    def test_an_item_comes_again_when_it_changed_but_not_with_each_claim(self, here, lead, reviewer, item, committed):
+        news = self.follow(lead, f"{here}/items/changes")
+        assert news() == [(str(item.id), 0, 1, False)]
+
+        lease = reviewer.post(f"{here}/leases").json["id"]
+        reviewer.delete(f"/api/v1/leases/{lease}")
+        assert news() == []
+
+        lead.patch(f"/api/v1/items/{item.id}", json={"priority": 2, "reviews_wanted": 2})
+        assert news() == [(str(item.id), 2, 2, False)]
+
+        lead.post(f"/api/v1/items/{item.id}/closing")
+        assert news() == [(str(item.id), 2, 0, True)]
+
+        lead.patch(f"/api/v1/items/{item.id}", json={"reviews_wanted": 1})
+        lease = reviewer.post(f"{here}/leases").json["id"]
+        reviewer.post(f"/api/v1/leases/{lease}/review", json={"answers": {"helpful": 4}})
+        assert news() == [(str(item.id), 2, 1, True)]
+
+    def test_new_ones_of_a_kind_come_in_pages(self, here, lead, project, committed):
+        items = [factories.Item(project=project) for _ in range(3)]
+        compared = factories.Comparison(project=project)
+        committed.commit()
+        news = self.follow(lead, f"{here}/items/changes", limit=2, kind="response")
+
+        assert [[one[0] for one in news()] for _ in range(3)] == [
+            [str(item.id) for item in items[:2]],
+            [str(items[2].id)],
+            [],
+        ]
+        assert str(compared.id) in [one[0] for one in self.follow(lead, f"{here}/items/changes")()]
+
+    def test_annotators_do_not_see_them(self, here, reviewer):
+        assert reviewer.get(f"{here}/items/changes").status_code == 403
+
+    def follow(self, program, address, **query):
+        """Return a function that says what is new: id, priority, reviews wanted, whether closed."""
+        cursor: list[str] = []
+
+        def news():
+            page = program.get(address, query_string=query | ({"cursor": cursor[-1]} if cursor else {})).json
+            cursor.append(page["resume_cursor"])
+            return [
+                (one["id"], one["priority"], one["reviews_wanted"], one["closed_at"] is not None)
+                for one in page["items"]
+            ]
+
+        return news
+
+
 @pytest.fixture
 def project(committed):
     project = factories.Project()
