@@ -4,8 +4,10 @@ A request or a job is one transaction: `Database.writing()`. What only looks use
 databases enforce, so that showing a page never takes SQLite's write lock.
 """
 
+import math
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,13 +30,14 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+IDLE_SECONDS = 1.0  # a connection that was used since then is taken to be open still
 LOCK_WAIT_SECONDS = 10.0  # then the request is told to try again, instead of taking up a thread for good
 CONNECT_SECONDS = 5
 # Of SQLite's log, 4 kB each. A batch of 500 responses fills more than the usual 1,000, and would wait for the disk each
-# time; pages that several batches change are also written back but once.
+# time, as would each hundredth claim; pages that several of them change are also written back but once.
 PAGES_BETWEEN_CHECKPOINTS = 4_000
 
 
@@ -125,7 +128,7 @@ class Database:
         if self.is_sqlite:
             arguments["connect_args"] = {"factory": _one_writer_at_a_time(), "timeout": 5.0}
         else:
-            arguments.update(pool_pre_ping=True, pool_size=pool_size, max_overflow=pool_size)
+            arguments.update(pool_size=pool_size, max_overflow=pool_size)
             # A host that swallows packets would be waited for without end.
             arguments["connect_args"] = {"connect_timeout": CONNECT_SECONDS}
         self.engine = create_engine(self.url, **arguments)
@@ -133,6 +136,7 @@ class Database:
             _take_over_begin(self.engine, sqlite_synchronous)
         else:
             _bound_lock_waits(self.engine)
+            _ask_idle_connections(self.engine)
         self._reading_engine = self.engine.execution_options(readonly=True, postgresql_readonly=True)
 
     @contextmanager
@@ -224,6 +228,27 @@ def _bound_lock_waits(engine: Engine) -> None:
         # Compiling a query takes a second where PostgreSQL overestimates its cost; ours end after a few rows.
         connection.execute("SET jit = off")
         connection.commit()
+
+
+def _ask_idle_connections(engine: Engine) -> None:
+    """Look whether a connection from the pool still works, unless it was just used: asking costs a way there and back.
+
+    One that broke within the last second fails its request, which is told to try again. It is the only one: SQLAlchemy
+    then gives up all connections that were open.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note_time(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", math.inf) <= IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _take_over_begin(engine: Engine, synchronous: str) -> None:

@@ -7,6 +7,7 @@ holds in this item alone, and an order of their own: by a seed that every lease 
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -62,10 +63,9 @@ def blind_name(db: Session, item: Item, response_id: UUID) -> str:
     return str(UUID(bytes=digest[:16], version=4))
 
 
-def shuffle_seed(db: Session, item_id: UUID, reviewer_id: UUID) -> int:
-    """Return the seed of a reviewer's order of an item, from 0 to 2^31 - 1: theirs again whenever they hold it."""
-    digest = hmac.digest(keys_of(db).sampling, b"shuffle" + item_id.bytes + reviewer_id.bytes, "sha256")
-    return int.from_bytes(digest[:4]) >> 1
+def fresh_seed() -> int:
+    """Return a seed for the order in which somebody sees what an item compares, from 0 to 2^31 - 1."""
+    return secrets.randbits(31)
 
 
 def in_blind_order(targets: Iterable[ItemTarget], seed: int) -> list[ItemTarget]:

@@ -1,25 +1,47 @@
-"""Claiming: how the next item for somebody is found and taken."""
+"""Claiming: how the next item for somebody is found and taken.
+
+Mostly there is something to be taken at once, by one statement. Only where there is not, it is found out why: somebody
+who may not, leases whose time is over, a reserved item, an empty queue.
+"""
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, Uuid, and_, bindparam, exists, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Integer,
+    Table,
+    Uuid,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.util import identity_key
 
 from hitl.accounts.models import Membership, Project, User
 from hitl.accounts.projects import settings_of
 from hitl.core import clock
+from hitl.core.database import UtcDateTime
 from hitl.core.ids import new_id
+from hitl.core.locked import Locked
 from hitl.core.prepared import Prepared
-from hitl.queue.blindness import shuffle_seed
+from hitl.queue.blindness import fresh_seed
 from hitl.queue.errors import NoMember, TooManyLeases
 from hitl.queue.models import Assignment, Item, Lease
-from hitl.queue.positions import Place, Position, advance, from_head, from_position, position_of
+from hitl.queue.positions import HEAD, Place, advance, from_head, from_position, position
 from hitl.queue.queries import is_of_project, items_open_to, items_reserved_for
-from hitl.queue.slots import lock_reviewer
+from hitl.queue.slots import LOCK_MEMBERSHIP
 from hitl.queue.sweeping import expire_due
 
 MAX_RUNNING_LEASES = 3  # of one person in one project
@@ -36,26 +58,7 @@ def claim(db: Session, project: Project, reviewer: User) -> Lease | None:
     or have skipped. Leases whose time is over are swept first, so their slots are in the queue.
     Raises TooManyLeases, NoMember.
     """
-    # On SQLite one transaction writes at a time: there is nothing left to lock.
-    if db.connection().dialect.name != "sqlite":
-        lock_reviewer(db, reviewer.id, project.id)
-    around = _look_around(db, project.id, reviewer.id)
-    if not around.is_active_member:
-        raise NoMember
-    if around.running_count >= MAX_RUNNING_LEASES:
-        raise TooManyLeases
-    if around.anything_due and expire_due(db, project) > 0:
-        around = replace(around, has_reserved=True)  # what ended may have been reserved for them
-    return _take_next(db, project, reviewer, around)
-
-
-@dataclass(frozen=True)
-class _Around:
-    is_active_member: bool
-    running_count: int
-    anything_due: bool
-    has_reserved: bool
-    position: Position | None
+    return _try_to_take(db, project, reviewer, _AT_ONCE) or _look_closer(db, project, reviewer)
 
 
 # The statements of a claim are made once and without the object mapper: a claim is the queue's busiest transaction.
@@ -64,43 +67,33 @@ _assignments: Table = Assignment.__table__  # type: ignore[assignment]
 _leases: Table = Lease.__table__  # type: ignore[assignment]
 _users: Table = User.__table__  # type: ignore[assignment]
 _memberships: Table = Membership.__table__  # type: ignore[assignment]
-_next, _mine = _items.alias("next_item"), _assignments.alias("mine")
-_position = position_of(bindparam("reviewer", type_=Uuid), bindparam("project", type_=Uuid))
+_next, _mine, _earlier = _items.alias("next_item"), _assignments.alias("mine"), _leases.alias("earlier")
+_reviewer, _project = bindparam("reviewer", type_=Uuid), bindparam("project", type_=Uuid)
+_now = bindparam("now", type_=UtcDateTime)
 
-_LOOK_AROUND = Prepared(
-    select(
-        and_(
-            _users.c.deactivated_at.is_(None),
-            exists().where(
-                _memberships.c.user_id == bindparam("reviewer"), _memberships.c.project_id == bindparam("project")
-            ),
-        ),
-        # What is due but not swept yet does not count: its time is over.
-        select(func.count())
-        .where(
-            _leases.c.reviewer_id == bindparam("reviewer"),
-            _leases.c.project_id == bindparam("project"),
-            _leases.c.ended_as.is_(None),
-            _leases.c.expires_at > bindparam("now"),
-        )
-        .scalar_subquery(),
-        exists().where(
-            _leases.c.project_id == bindparam("project"),
-            _leases.c.ended_as.is_(None),
-            _leases.c.expires_at <= bindparam("now"),
-        ),
-        exists().where(
-            _assignments.c.reviewer_id == bindparam("reviewer"),
-            _assignments.c.ended_at.is_(None),
-            _assignments.c.is_reserving,
-        ),
-        _position.c.sort_key,
-        _position.c.item_id,
-        _position.c.horizon,
-    )
-    .select_from(_users.outerjoin(_position, true()))
-    .where(_users.c.id == bindparam("reviewer"))
+_IS_ACTIVE_MEMBER = exists().where(
+    _users.c.id == _reviewer,
+    _users.c.deactivated_at.is_(None),
+    _memberships.c.user_id == _users.c.id,
+    _memberships.c.project_id == _project,
 )
+_RUNNING_COUNT = (
+    select(func.count())
+    .where(
+        _leases.c.reviewer_id == _reviewer,
+        _leases.c.project_id == _project,
+        _leases.c.ended_as.is_(None),
+        _leases.c.expires_at > _now,  # what is due but not swept yet does not count: its time is over
+    )
+    .scalar_subquery()
+)
+_ANYTHING_DUE = exists().where(
+    _leases.c.project_id == _project, _leases.c.ended_as.is_(None), _leases.c.expires_at <= _now
+)
+_HAS_RESERVED = exists().where(
+    _assignments.c.reviewer_id == _reviewer, _assignments.c.ended_at.is_(None), _assignments.c.is_reserving
+)
+_LOOK_AROUND = Locked(LOCK_MEMBERSHIP, select(_IS_ACTIVE_MEMBER, _RUNNING_COUNT, _ANYTHING_DUE))
 
 _TAKE_RESERVED = Prepared(
     update(_assignments)
@@ -109,13 +102,13 @@ _TAKE_RESERVED = Prepared(
         == select(_mine.c.id)
         .join(_next, _next.c.id == _mine.c.item_id)
         .where(
-            _mine.c.reviewer_id == bindparam("reviewer"),
+            _mine.c.reviewer_id == _reviewer,
             _mine.c.ended_at.is_(None),
             _mine.c.is_reserving,
-            is_of_project(_next.c.project_id, bindparam("project", type_=Uuid)),
+            is_of_project(_next.c.project_id, _project),
         )
         .order_by(_next.c.sort_key, _next.c.id)
-        .limit(1)
+        .limit(literal_column("1"))
         .with_for_update(key_share=True, skip_locked=True, of=_next)
         .scalar_subquery(),
         # Said again for the row as it is now: a lead may have ended it while the item's lock was waited for.
@@ -126,75 +119,128 @@ _TAKE_RESERVED = Prepared(
 )
 
 
-_STARTED_WITH = (
-    *("id", "project_id", "item_id", "reviewer_id", "assignment_id"),
-    *("started_at", "expires_at", "holds_slot", "shuffle_seed"),
+def _begin(item_id: ColumnElement[UUID], assignment_id: ColumnElement[Any]) -> Insert:
+    """The statement that begins a lease and returns the seed of its order.
+
+    That is the seed of an earlier lease of theirs on the item, so that they see the same order again.
+    """
+    same_again = (
+        select(_earlier.c.shuffle_seed)
+        .where(_earlier.c.item_id == item_id, _earlier.c.reviewer_id == _reviewer)
+        .order_by(_earlier.c.id)
+        .limit(literal_column("1"))
+        .scalar_subquery()
+    )
+    values = {
+        "id": bindparam("lease", type_=Uuid),
+        "project_id": _project,
+        "item_id": item_id,
+        "reviewer_id": _reviewer,
+        "assignment_id": assignment_id,
+        "started_at": _now,
+        "expires_at": bindparam("until", type_=UtcDateTime),
+        "holds_slot": true(),
+        "shuffle_seed": func.coalesce(same_again, bindparam("seed", type_=Integer)),
+    }
+    begun = insert(_leases).from_select(list(values), select(*values.values()), include_defaults=False)
+    return begun.returning(_leases.c.shuffle_seed)
+
+
+class _Take:
+    """Takes a slot of an item and begins the lease: in one statement, or on SQLite, which knows no such one, in two."""
+
+    def __init__(self, first: ColumnElement[UUID], *conditions: ColumnElement[bool]) -> None:
+        """first: the item's id. conditions: if one of them does not hold, nothing is taken."""
+        at_key, at_item = position()
+        taken = (
+            update(_items)
+            .where(_items.c.id == first, *conditions)
+            .values(open_slots=_items.c.open_slots - 1)
+            .returning(
+                _items.c.id, _items.c.sort_key, _items.c.open_slots, at_key.label("at_key"), at_item.label("at_item")
+            )
+        )
+        took = taken.cte("taken")
+        begun = _begin(took.c.id, null()).cte("begun")
+        self.alone = Prepared(taken)
+        self.and_begin = Locked(LOCK_MEMBERSHIP, select(*took.c, begun.c.shuffle_seed).join_from(took, begun, true()))
+
+    def first(self, db: Session, asked: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Return of what was taken the id, sort key, open slots, the reviewer's position, and the seed."""
+        if db.connection().dialect.name != "sqlite":
+            return self.and_begin.first(db.connection(), asked)
+        taken = self.alone.first(db.connection(), asked)
+        return None if taken is None else (*taken, _seed_of_begun(db, asked, taken[0], None))
+
+
+_BEGIN = Prepared(_begin(bindparam("item", type_=Uuid), bindparam("assignment", type_=Uuid)))
+_AT_ONCE = _Take(
+    from_position(), _IS_ACTIVE_MEMBER, _RUNNING_COUNT < MAX_RUNNING_LEASES, ~_ANYTHING_DUE, ~_HAS_RESERVED
 )
+_FROM_POSITION, _FROM_HEAD = _Take(from_position()), _Take(from_head())
 
 
-def _take(first: ColumnElement[UUID]) -> Prepared:
-    """The statement that takes a slot of an item and returns the item's id, its sort key and what is still open."""
-    taken = update(_items).where(_items.c.id == first).values(open_slots=_items.c.open_slots - 1)
-    return Prepared(taken.returning(_items.c.id, _items.c.sort_key, _items.c.open_slots))
-
-
-_START = Prepared(insert(_leases), _STARTED_WITH)
-_TAKE_FROM_HEAD, _TAKE_FROM_POSITION = _take(from_head()), _take(from_position())
-
-
-def _look_around(db: Session, project_id: UUID, reviewer_id: UUID) -> _Around:
-    db.flush()
-    asked = {"project": project_id, "reviewer": reviewer_id, "now": clock.now()}
-    found = _LOOK_AROUND.first(db.connection(), asked)
-    if found is None:
+def _look_closer(db: Session, project: Project, reviewer: User) -> Lease | None:
+    """Take what could not be taken at once, or find out why there is nothing."""
+    asked = {"project": project.id, "reviewer": reviewer.id, "now": clock.now()}
+    is_active_member, running_count, anything_due = _LOOK_AROUND.first(db.connection(), asked) or (False, 0, False)
+    if not is_active_member:
         raise NoMember
-    is_active_member, running_count, anything_due, has_reserved, sort_key, item_id, horizon = found
-    position = None if horizon is None else Position(Place(sort_key, item_id), horizon)
-    return _Around(bool(is_active_member), running_count, anything_due, has_reserved, position)
-
-
-def _take_next(db: Session, project: Project, reviewer: User, around: _Around) -> Lease | None:
-    lease = _try_to_take(db, project, reviewer, around)
+    if running_count >= MAX_RUNNING_LEASES:
+        raise TooManyLeases
+    if anything_due:
+        expire_due(db, project)
+    lease = _take_reserved(db, project, reviewer) or _try_to_take(db, project, reviewer, _FROM_POSITION)
     for pause in PAUSES_BEFORE_LOOKING_AGAIN:
         if lease is not None or not _something_waits(db, project, reviewer):
             return lease
         time.sleep(pause)
         # From the head: whatever a position says, nothing that waits is kept from somebody who would get nothing.
-        lease = _try_to_take(db, project, reviewer, replace(around, has_reserved=True, position=None))
+        lease = _take_reserved(db, project, reviewer) or _try_to_take(db, project, reviewer, _FROM_HEAD)
     return lease
 
 
-def _try_to_take(db: Session, project: Project, reviewer: User, around: _Around) -> Lease | None:
-    asked = {"project": project.id, "reviewer": reviewer.id}
-    if around.has_reserved:
-        reserved = _TAKE_RESERVED.first(db.connection(), asked)
-        if reserved is not None:
-            item_id, assignment_id = reserved
-            _forget(db, Assignment, assignment_id)
-            return _start_lease(db, project, reviewer, item_id, assignment_id)
-    return _try_to_take_open(db, project, reviewer, around.position)
+def _take_reserved(db: Session, project: Project, reviewer: User) -> Lease | None:
+    asked = _asked(db, project, reviewer)
+    reserved = _TAKE_RESERVED.first(db.connection(), asked)
+    if reserved is None:
+        return None
+    item_id, assignment_id = reserved
+    _forget(db, Assignment, assignment_id)
+    return _known(db, asked, item_id, assignment_id, _seed_of_begun(db, asked, item_id, assignment_id))
 
 
-def _try_to_take_open(db: Session, project: Project, reviewer: User, position: Position | None) -> Lease | None:
-    asked = {"project": project.id, "reviewer": reviewer.id}
-    if position is None:
-        taken = _TAKE_FROM_HEAD.first(db.connection(), asked)
-    else:
-        taken = _TAKE_FROM_POSITION.first(db.connection(), {**asked, **position.as_parameters()})
+def _try_to_take(db: Session, project: Project, reviewer: User, take: _Take) -> Lease | None:
+    asked = _asked(db, project, reviewer)
+    taken = take.first(db, asked)
     if taken is None:
         return None
-    item_id, sort_key, still_open = taken
+    item_id, sort_key, still_open, at_key, at_item, seed = taken
     _forget(db, Item, item_id)
-    lease = _start_lease(db, project, reviewer, item_id)
-    if _should_advance(lease, position, still_open):
-        advance(db.connection(), project.id, reviewer.id, position, Place(sort_key, item_id))
-    return lease
+    known = Place(at_key, at_item)
+    if _should_advance(asked["lease"], known, still_open):
+        advance(db.connection(), project.id, reviewer.id, known, Place(sort_key, item_id))
+    return _known(db, asked, item_id, None, seed)
 
 
-def _should_advance(lease: Lease, position: Position | None, still_open: int) -> bool:
+def _asked(db: Session, project: Project, reviewer: User) -> dict[str, Any]:
+    """Return what a lease that begins now is begun with, but for its item."""
+    db.flush()
+    now = clock.now()
+    return {
+        "lease": new_id(),
+        "project": project.id,
+        "reviewer": reviewer.id,
+        "now": now,
+        "until": end_of_lease(project, now),
+        "seed": fresh_seed(),
+    }
+
+
+def _should_advance(lease_id: UUID, known: Place, still_open: int) -> bool:
     """Whether to keep in mind how far they are: now and then, and at once if they will have to pass over this item."""
-    is_its_turn = lease.id.int % CLAIMS_BETWEEN_ADVANCES == 0
-    return is_its_turn or (position is None and still_open > 0)
+    is_its_turn = lease_id.int % CLAIMS_BETWEEN_ADVANCES == 0
+    return is_its_turn or (known == HEAD and still_open > 0)
 
 
 def _something_waits(db: Session, project: Project, reviewer: User) -> bool:
@@ -212,27 +258,28 @@ def _forget(db: Session, entity: type[Item] | type[Assignment], identifier: UUID
         db.expire(known)
 
 
-def _start_lease(
-    db: Session, project: Project, reviewer: User, item_id: UUID, assignment_id: UUID | None = None
-) -> Lease:
-    now = clock.now()
-    values = {
-        "id": new_id(),
-        "project_id": project.id,
-        "item_id": item_id,
-        "reviewer_id": reviewer.id,
-        "assignment_id": assignment_id,
-        "started_at": now,
-        "expires_at": end_of_lease(project, now),
-        "holds_slot": True,
-        "shuffle_seed": shuffle_seed(db, item_id, reviewer.id),
-    }
-    _START.run(db.connection(), values)
-    return _known(db, Lease(**values, ended_at=None, ended_as=None, skip_reason=None))
+def _seed_of_begun(db: Session, asked: Mapping[str, Any], item_id: UUID, assignment_id: UUID | None) -> int:
+    """Begin the lease of a slot that was taken, and return its seed."""
+    begun = _BEGIN.first(db.connection(), {**asked, "item": item_id, "assignment": assignment_id})
+    return 0 if begun is None else int(begun[0])
 
 
-def _known(db: Session, lease: Lease) -> Lease:
-    """Let the session know a lease that was written without it."""
+def _known(db: Session, asked: Mapping[str, Any], item_id: UUID, assignment_id: UUID | None, seed: int) -> Lease:
+    """Let the session know a lease that was begun without it."""
+    lease = Lease(
+        id=asked["lease"],
+        project_id=asked["project"],
+        item_id=item_id,
+        reviewer_id=asked["reviewer"],
+        assignment_id=assignment_id,
+        started_at=asked["now"],
+        expires_at=asked["until"],
+        holds_slot=True,
+        shuffle_seed=seed,
+        ended_at=None,
+        ended_as=None,
+        skip_reason=None,
+    )
     make_transient_to_detached(lease)
     db.add(lease)
     return lease
@@ -245,4 +292,7 @@ def end_of_lease(project: Project, start: datetime) -> datetime:
 
 def is_at_limit(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
     """Whether a member holds as many items as anybody may."""
-    return _look_around(db, project_id, reviewer_id).running_count >= MAX_RUNNING_LEASES
+    db.flush()
+    asked = {"project": project_id, "reviewer": reviewer_id, "now": clock.now()}
+    found = _LOOK_AROUND.first(db.connection(), asked)
+    return found is not None and found[1] >= MAX_RUNNING_LEASES

@@ -11,13 +11,11 @@ position only if nothing up to its new place is open to the reviewer, and takes 
 saw this. What that could not see is opened under a number not below the horizon (see openings.py): it stays in reach.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
     CTE,
-    BigInteger,
     ColumnElement,
     Connection,
     Double,
@@ -29,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -47,52 +46,36 @@ _assignments: Table = Assignment.__table__  # type: ignore[assignment]
 _positions: Table = QueuePosition.__table__  # type: ignore[assignment]
 
 
-@dataclass(frozen=True)
-class Place:
-    """An item's place in the queue."""
+class Place(NamedTuple):
+    """An item's place in the queue; the first is the lowest."""
 
     sort_key: float
     item_id: UUID
 
 
-@dataclass(frozen=True)
-class Position:
-    """How far somebody is, and since when what lies before is known."""
-
-    place: Place
-    horizon: int
-
-    def as_parameters(self) -> dict[str, Any]:
-        return {"at_key": self.place.sort_key, "at_item": self.place.item_id, "at_horizon": self.horizon}
+# Before all others: where somebody stands who has no position.
+HEAD = Place(-1e300, UUID(int=0))
 
 
-def position_of(reviewer_id: Any, project_id: Any) -> FromClause:
-    """The position of a reviewer: sort_key, item_id, horizon; no row if its numbers are of another server."""
-    return (
-        select(_positions.c.sort_key, _positions.c.item_id, _positions.c.horizon)
-        .where(
-            _positions.c.project_id == project_id,
-            _positions.c.reviewer_id == reviewer_id,
-            _positions.c.server == this_server(),
-        )
-        .subquery("position")
-    )
+def position() -> tuple[ColumnElement[float], ColumnElement[UUID]]:
+    """The place of the reviewer's position, as two columns; HEAD if they have none, or one of another server.
+
+    Parameters, of this and of all below: project, reviewer.
+    """
+    return _of_position("sort_key", literal(HEAD.sort_key, Double)), _of_position("item_id", literal(HEAD.item_id))
 
 
 def from_head() -> ColumnElement[UUID]:
     """Lock the first item of the queue that is open to the reviewer, and return its id.
 
-    What somebody else has locked is passed over. Parameters: project, reviewer.
+    What somebody else has locked is passed over.
     """
     item = _items.alias("next_item")
     return _locked(_waiting(item), item).scalar_subquery()
 
 
 def from_position() -> ColumnElement[UUID]:
-    """The same from a position on: what opened since before it, or else the first behind it.
-
-    Parameters: project, reviewer, and those of the position.
-    """
+    """The same from their position on: what opened since before it, or else the first behind it."""
     before, behind = _items.alias("item_before"), _items.alias("item_behind")
     return func.coalesce(
         _locked(_opened_before(before), before).scalar_subquery(),
@@ -100,16 +83,10 @@ def from_position() -> ColumnElement[UUID]:
     )
 
 
-def number_from_head(at_most: int) -> ColumnElement[int]:
-    """How many items are open to the reviewer, counted no further than to a number. Parameters: project, reviewer."""
-    item = _items.alias("waiting")
-    return _number(_in_order(_waiting(item), item), at_most)
-
-
 def number_from_position(at_most: int) -> ColumnElement[int]:
-    """The same from a position on; what opened before it and what is behind it are each counted so far at most.
+    """How many items are open to the reviewer.
 
-    Parameters: project, reviewer, and those of the position.
+    What opened before their position and what is behind it are each counted no further than to a number.
     """
     before, behind = _items.alias("item_before"), _items.alias("item_behind")
     return _number(_opened_before(before), at_most) + _number(_in_order(_waiting_behind(behind), behind), at_most)
@@ -125,7 +102,7 @@ def _waiting(item: FromClause) -> Select[UUID]:
 
 
 def _waiting_behind(item: FromClause) -> Select[UUID]:
-    return select(item.c.id).where(*_is_open(item), _place(item) > _AT, *_is_new(item))
+    return select(item.c.id).where(*_is_open(item), _place(item) > tuple_(*position()), *_is_new(item))
 
 
 def _opened_before(item: FromClause) -> Select[UUID]:
@@ -134,19 +111,20 @@ def _opened_before(item: FromClause) -> Select[UUID]:
     return (
         select(item.c.id)
         .join_from(opened, item, item.c.id == opened.c.id)
-        .where(_place(opened) <= _AT, item.c.open_slots > _ZERO, *_is_new(item))
+        .where(_place(opened) <= tuple_(*position()), item.c.open_slots > _ZERO, *_is_new(item))
     )
 
 
 def _opened_since() -> CTE:
     """Open items found by their number. By their place it would be the walk that positions are there to save."""
-    since = _items.c.opened_in >= bindparam("at_horizon", type_=BigInteger)
+    # With an upper bound PostgreSQL takes the unknown part to be a small one, which the index serves; without, a third.
+    since = _items.c.opened_in.between(_of_position("horizon", _LAST_NUMBER), _LAST_NUMBER)
     found = select(_items.c.id, _items.c.sort_key).where(*_is_open(_items), since)
     return found.cte("opened_since").prefix_with("MATERIALIZED")
 
 
 def _locked(items: Select[UUID], item: FromClause) -> Select[UUID]:
-    return _in_order(items, item).limit(1).with_for_update(key_share=True, skip_locked=True, of=item)
+    return _in_order(items, item).limit(_ONE).with_for_update(key_share=True, skip_locked=True, of=item)
 
 
 def _in_order(items: Select[UUID], item: FromClause) -> Select[UUID]:
@@ -178,28 +156,34 @@ def _place(item: FromClause) -> ColumnElement[Any]:
     return tuple_(item.c.sort_key, item.c.id)
 
 
+def _of_position(column: str, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column of the reviewer's position; something else if they have none, or one of another server."""
+    kept = _positions.alias("kept")
+    found = select(kept.c[column]).where(
+        kept.c.project_id == bindparam("project", type_=Uuid),
+        kept.c.reviewer_id == bindparam("reviewer", type_=Uuid),
+        kept.c.server == this_server(),
+    )
+    return func.coalesce(found.scalar_subquery(), otherwise)
+
+
 # Written out: a list of bound values would be put into the statement's text anew each time.
 _BARRING: list[ColumnElement[str]] = [literal_column(f"'{end}'") for end in BARRING_ENDS]
+_LAST_NUMBER: ColumnElement[int] = literal_column(str(2**63 - 1))
+_ONE: ColumnElement[int] = literal_column("1")  # not bound: PostgreSQL plans once, and for one row
 _ZERO: ColumnElement[int] = literal_column("0")  # not bound: only so do the partial indices serve
-_AT = tuple_(bindparam("at_key", type_=Double), bindparam("at_item", type_=Uuid))
 _TO = tuple_(bindparam("to_key", type_=Double), bindparam("to_item", type_=Uuid))
 
 
-def advance(db: Connection, project_id: UUID, reviewer_id: UUID, known: Position | None, taken: Place) -> None:
+def advance(db: Connection, project_id: UUID, reviewer_id: UUID, known: Place, taken: Place) -> None:
     """Move a reviewer's position to the item that they just took, if nothing up to there is open to them.
 
     Otherwise, say while somebody else has an item locked that was passed over, it stays where it is.
+    known: where it is. If that is behind the item, which opened since, it stays there and is known from now on.
     """
-    to = taken if known is None or _is_behind(taken, known.place) else known.place
+    to = max(known, taken)
     asked = {"project": project_id, "reviewer": reviewer_id, "to_key": to.sort_key, "to_item": to.item_id}
-    if known is None:
-        _BEGIN[db.dialect.name].run(db, asked)
-    else:
-        _ADVANCE[db.dialect.name].run(db, {**asked, **known.as_parameters()})
-
-
-def _is_behind(place: Place, other: Place) -> bool:
-    return (place.sort_key, place.item_id) > (other.sort_key, other.item_id)
+    _ADVANCE[db.dialect.name].run(db, asked)
 
 
 def _kept_if(dialect: Any, nothing_is_open: ColumnElement[bool]) -> Prepared:
@@ -211,14 +195,9 @@ def _kept_if(dialect: Any, nothing_is_open: ColumnElement[bool]) -> Prepared:
     return Prepared(kept.on_conflict_do_update(index_elements=_COLUMNS[:2], set_=changes))
 
 
-def _nothing_open_up_to_there() -> ColumnElement[bool]:
-    item = _items.alias("passed")
-    return ~exists(select(item.c.id).where(*_is_open(item), _place(item) <= _TO, *_is_new(item)))
-
-
 def _nothing_open_since() -> ColumnElement[bool]:
     passed, before = _items.alias("passed"), _items.alias("item_before")
-    between = and_(_place(passed) > _AT, _place(passed) <= _TO)
+    between = and_(_place(passed) > tuple_(*position()), _place(passed) <= _TO)
     return and_(
         ~exists(select(passed.c.id).where(*_is_open(passed), between, *_is_new(passed))),
         ~exists(_opened_before(before)),
@@ -227,5 +206,4 @@ def _nothing_open_since() -> ColumnElement[bool]:
 
 _COLUMNS = ("project_id", "reviewer_id", "sort_key", "item_id", "horizon", "server")
 _DIALECTS = {"postgresql": postgresql, "sqlite": sqlite}
-_BEGIN = {name: _kept_if(dialect, _nothing_open_up_to_there()) for name, dialect in _DIALECTS.items()}
 _ADVANCE = {name: _kept_if(dialect, _nothing_open_since()) for name, dialect in _DIALECTS.items()}

@@ -24,7 +24,7 @@ from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import IS_RESERVING
 
 _memberships: Table = Membership.__table__  # type: ignore[assignment]
-_LOCK_MEMBERSHIP = Prepared(
+LOCK_MEMBERSHIP = Prepared(
     select(_memberships.c.id)
     .where(_memberships.c.user_id == bindparam("reviewer"), _memberships.c.project_id == bindparam("project"))
     .with_for_update(key_share=True)
@@ -36,7 +36,7 @@ def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
     """Let one person's actions in a project follow one another; say whether they are a member."""
     db.flush()
     asked = {"reviewer": reviewer_id, "project": project_id}
-    return _LOCK_MEMBERSHIP.first(db.connection(), asked) is not None
+    return LOCK_MEMBERSHIP.first(db.connection(), asked) is not None
 
 
 def lock_item(db: Session, item_id: UUID) -> Item:

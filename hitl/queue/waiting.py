@@ -1,12 +1,12 @@
 """How much waits for one person: said on every page of theirs, so it is counted at a fixed price."""
 
-from sqlalchemy import Table, Uuid, bindparam, func, literal, select, true
+from sqlalchemy import Table, Uuid, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project, User
 from hitl.core.prepared import Prepared
 from hitl.queue.models import Assignment, Item
-from hitl.queue.positions import Place, Position, number_from_head, number_from_position, position_of
+from hitl.queue.positions import number_from_position
 from hitl.queue.queries import is_of_project
 
 # Counting goes this far and no further: beyond it, "1,000 or more" says the same.
@@ -26,15 +26,7 @@ _reserved = (
     )
     .scalar_subquery()
 )
-_one_row = select(literal(1).label("one")).subquery("one_row")
-_position = position_of(_reviewer, _project)
-_RESERVED_AND_POSITION = Prepared(
-    select(_reserved, _position.c.sort_key, _position.c.item_id, _position.c.horizon).select_from(
-        _one_row.outerjoin(_position, true())
-    )
-)
-_OPEN_FROM_HEAD = Prepared(select(number_from_head(WAITING_COUNT_LIMIT)))
-_OPEN_FROM_POSITION = Prepared(select(number_from_position(WAITING_COUNT_LIMIT)))
+_RESERVED_AND_OPEN = Prepared(select(_reserved, number_from_position(WAITING_COUNT_LIMIT)))
 
 
 def waiting_count(db: Session, reviewer: User, project: Project) -> int:
@@ -44,10 +36,5 @@ def waiting_count(db: Session, reviewer: User, project: Project) -> int:
     """
     db.flush()
     asked = {"reviewer": reviewer.id, "project": project.id}
-    reserved, sort_key, item_id, horizon = _RESERVED_AND_POSITION.first(db.connection(), asked) or (0, None, None, None)
-    if horizon is None:
-        counted = _OPEN_FROM_HEAD.first(db.connection(), asked)
-    else:
-        position = Position(Place(sort_key, item_id), horizon)
-        counted = _OPEN_FROM_POSITION.first(db.connection(), {**asked, **position.as_parameters()})
-    return int(reserved) + min(counted[0] if counted else 0, WAITING_COUNT_LIMIT)
+    reserved, is_open = _RESERVED_AND_OPEN.first(db.connection(), asked) or (0, 0)
+    return int(reserved) + min(int(is_open), WAITING_COUNT_LIMIT)

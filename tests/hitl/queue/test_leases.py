@@ -136,9 +136,9 @@ class TestClaim:
     @pytest.mark.parametrize(
         ("statement", "index"),
         [
-            (claiming._TAKE_FROM_HEAD, "ix_items_open "),
-            (claiming._TAKE_FROM_POSITION, "ix_items_open "),
-            (claiming._TAKE_FROM_POSITION, "ix_items_opened_in"),
+            (claiming._FROM_HEAD.alone, "ix_items_open "),
+            (claiming._AT_ONCE.alone, "ix_items_open "),
+            (claiming._AT_ONCE.alone, "ix_items_opened_in"),
             (claiming._TAKE_RESERVED, "ix_assignments_reviewer_id"),
         ],
     )

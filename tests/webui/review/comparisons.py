@@ -1,6 +1,6 @@
 """Comparisons for page tests: who saw what under which letter, and what the form sends."""
 
-from hitl.queue.blindness import blind_name, in_blind_order, shuffle_seed
+from hitl.queue.blindness import blind_name, fresh_seed, in_blind_order
 from hitl.queue.models import ItemTarget
 from tests.hitl import factories
 
@@ -56,7 +56,7 @@ def held(desk, item, **lease):
     The lease knows by letter what the form calls the responses, `names`, and what they say, `texts`.
     """
     db = factories.session()
-    seed = shuffle_seed(db, item.id, desk.reviewer.id)
+    seed = fresh_seed()
     lease = factories.Lease(item=item, reviewer=desk.reviewer, shuffle_seed=seed, **lease)
     db.refresh(item)
     targets = in_blind_order(item.targets, seed)
