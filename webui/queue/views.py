@@ -21,6 +21,7 @@ from hitl.queue.finding import COUNTED, counts
 from hitl.queue.models import Assignment, Item, Lease, Rule
 from hitl.queue.queries import reviewers, running_rules
 from hitl.queue.reasons import share_in_words
+from hitl.queue.rule_preview import preview_of_rule
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
 from hitl.review.corrections import text_of
 from hitl.review.errors import NothingToCompareBy
@@ -37,6 +38,7 @@ from webui.queue.wording import (
     looked_at,
     outcome_in_words,
     plural,
+    preview_in_words,
     terms_in_words,
 )
 
@@ -311,6 +313,13 @@ def create_rule(slug: str) -> Response | tuple[str, int]:
     return _rule_page(form), 422
 
 
+@bp.get(f"{PROJECT}/rules/preview")
+@allow(Permission.QUEUE)
+def preview_rule(slug: str) -> str:
+    """Say what the rule that is being typed would have drawn."""
+    return render_template("queue/_rule_preview.html", preview=_preview(RuleForm.read(request.args)))
+
+
 @bp.get(RULE)
 @allow(Permission.QUEUE)
 def show_rule(slug: str, rule_id: UUID) -> str:
@@ -348,7 +357,15 @@ def end_rule(slug: str, rule_id: UUID) -> Response:
 
 def _rule_page(form: RuleForm, rule: Rule | None = None) -> str:
     said = [] if rule is None else [(version, terms_in_words(terms_of(version))) for version in reversed(rule.versions)]
-    return render_template("queue/rule.html", form=form, rule=rule, versions=said, whom=WHOM)
+    preview = _preview(RuleForm.read(form.values))
+    return render_template("queue/rule.html", form=form, rule=rule, versions=said, whom=WHOM, preview=preview)
+
+
+def _preview(form: RuleForm) -> str:
+    terms = form.terms()
+    if terms is None:
+        return ""
+    return preview_in_words(preview_of_rule(g.db, g.project, terms), is_comparing=terms.compare is not None)
 
 
 def _back_to_queue(said: str) -> Response:

@@ -7,6 +7,7 @@ from hitl.queue.bulk import Outcome
 from hitl.queue.capacity import Capacity
 from hitl.queue.queries import SlotCounts
 from hitl.queue.reasons import answers_in_words, share_in_words
+from hitl.queue.rule_preview import RulePreview
 from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -52,6 +53,21 @@ def outcome_in_words(done: str, outcome: Outcome) -> str:
     """
     said = [f"{plural(outcome.done, 'item')} {done}."] if outcome.done else ["Nothing was changed."]
     return " ".join([*said, *(f"{count:,} not: {why}" for why, count in outcome.refused.most_common())])
+
+
+def preview_in_words(preview: RulePreview, *, is_comparing: bool) -> str:
+    """Return what a rule would have drawn: "Would have drawn about 62 of the last 1,240 responses: 5 in 100 …"."""
+    if not preview.looked_at:
+        return "No response has come in yet, so nobody can say how many it would draw."
+    of = f"the last {plural(preview.looked_at, 'response')}" if preview.looked_at > 1 else "the only response"
+    what = plural(preview.fitting, "input") if is_comparing else f"{preview.fitting:,}"
+    fits = "fits" if preview.fitting == 1 else "fit"
+    is_less_than_one = 0 < preview.expected < 1
+    drawn = "fewer than one" if is_less_than_one else f"{preview.expected:,.0f}"
+    about = "" if is_less_than_one or preview.expected == preview.fitting else "about "
+    if is_comparing:
+        return f"Would have compared {about}{drawn} of {what} that several models answered, among {of}."
+    return f"Would have drawn {about}{drawn} of {of}; {what} {fits}."
 
 
 def kinds_in_words(by_kind: Mapping[str, int]) -> str:

@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import select
 
 from hitl.accounts.models import AuditEntry
+from hitl.capture.models import Feedback
 from hitl.core import clock
 from hitl.core.jobs import Job
 from hitl.queue import leases
@@ -423,6 +424,30 @@ class TestRules:
 
         assert answer.status_code == 422
         assert "already a rule with this name" in words_of(answer.text)
+
+    def test_it_says_what_a_rule_would_have_drawn(self, committed, desk, lead):
+        models = ["desk-7"] * 6 + ["desk-8"] * 3
+        made = [factories.Response(project=desk, asked=f"{n % 5}?", model=one) for n, one in enumerate(models)]
+        factories.Response(model="desk-7")
+        for response in made[:2]:
+            given = {"kind": "thumbs", "value": False, "given_at": clock.now()}
+            committed.add(Feedback(project_id=desk.id, response_id=response.id, **given))
+        committed.commit()
+
+        def says(**values):
+            said = lead.get(f"{RULES}/preview", query_string=typed(whole="2", part="1") | values)
+            return words_of(f"<main>{said.text}</main>")
+
+        assert says() == "Would have drawn about 4 of the last 9 responses; 9 fit."
+        assert says(whom="model", model="desk-8", part="2") == "Would have drawn 3 of the last 9 responses; 3 fit."
+        assert says(whom="complaints") == "Would have drawn about 1 of the last 9 responses; 2 fit."
+        assert says(whom="model", model="desk-9") == "Would have drawn 0 of the last 9 responses; 0 fit."
+        # The inputs 1, 2 and 3 were answered by both models.
+        assert says(compare_at_most="2", part="2") == (
+            "Would have compared 3 of 3 inputs that several models answered, among the last 9 responses."
+        )
+        assert says(part="none") == "Fill in the rest, and this says how many it would have drawn."
+        assert "Would have drawn" in words_of(lead.get(f"{RULES}/new").text)
 
     def test_it_switches_a_rule_off(self, committed, desk, lead):
         rule = create_rule(committed, desk, "All", Terms(condition=AllCondition(), rate=0.05))
