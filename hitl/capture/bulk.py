@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import TypeEngine
 
 from hitl.capture.models import Conversation, Response
-from hitl.core.database import Base, UtcDateTime, insert_into
+from hitl.core.database import Base, UtcDateTime
 from hitl.core.prepared import Prepared
 
 WORTH_COPYING = 20  # rows; below, the plain way is as quick
@@ -41,9 +41,7 @@ def insert_missing(db: Session, model: type[Base], columns: Mapping[str, Column]
     Batches that may meet must come sorted by that key, or two of them could wait for each other in a circle.
     """
     table = cast(Table, model.__table__)
-    if db.get_bind().dialect.name == "sqlite":
-        return _insert_many(db, table, columns, count) == count
-    if count >= WORTH_COPYING:
+    if count >= WORTH_COPYING and db.get_bind().dialect.name == "postgresql":
         try:
             with db.begin_nested():
                 _copy(db, table, columns, count)
@@ -51,13 +49,7 @@ def insert_missing(db: Session, model: type[Base], columns: Mapping[str, Column]
             pass  # COPY knows no ON CONFLICT; somebody else stored one of them a moment ago
         else:
             return True
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*_as_lists(columns, count), strict=True)]
-    done = db.execute(insert_into(db, model).on_conflict_do_nothing(), rows)
-    return int(done.rowcount) == count  # type: ignore[attr-defined]
-
-
-def _as_lists(columns: Mapping[str, Column], count: int) -> list[list[Any]]:
-    return [[column.value] * count if isinstance(column, Same) else column for column in columns.values()]
+    return _insert_many(db, table, columns, count) == count
 
 
 class Named(NamedTuple):
@@ -108,15 +100,18 @@ _WORTH_KNOWING: dict[type[Response | Conversation], InstrumentedAttribute[Any]] 
 def _insert_many(db: Session, table: Table, columns: Mapping[str, Column], count: int) -> int:
     """Write by the driver's executemany, past SQLAlchemy, which would look at each row. Returns how many went in."""
     connection = db.connection()
-    spelled = _spelled(table, columns, count, _spelling_for_sqlite)
-    return connection.exec_driver_sql(_insertion(table, tuple(columns)), list(zip(*spelled, strict=True))).rowcount
+    is_sqlite = connection.dialect.name == "sqlite"
+    spelled = _spelled(table, columns, count, _spelling_for_sqlite if is_sqlite else _spelling_for_psycopg)
+    statement = _insertion(table, tuple(columns), "?" if is_sqlite else "%s")
+    return connection.exec_driver_sql(statement, list(zip(*spelled, strict=True))).rowcount
 
 
 @cache
-def _insertion(table: Table, names: tuple[str, ...]) -> str:
-    quote = sqlite.dialect().identifier_preparer.quote
+def _insertion(table: Table, names: tuple[str, ...], place: str) -> str:
+    quote = sqlite.dialect().identifier_preparer.quote  # PostgreSQL quotes alike
     into = f"{table.name} ({', '.join(map(quote, names))})"
-    return f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"  # noqa: S608  # our names
+    places = ", ".join([place] * len(names))
+    return f"INSERT INTO {into} VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608  # our names
 
 
 def _copy(db: Session, table: Table, columns: Mapping[str, Column], count: int) -> None:
@@ -156,6 +151,12 @@ def _spelling_for_sqlite(kind: TypeEngine[Any]) -> Spell:
     if isinstance(kind, UtcDateTime):
         return lambda column: [value.astimezone(UTC).isoformat(" ", "microseconds")[:-6] for value in column]
     return lambda column: column
+
+
+def _spelling_for_psycopg(kind: TypeEngine[Any]) -> Spell:
+    if isinstance(kind, UtcDateTime):
+        return lambda column: column
+    return _spelling_for_sqlite(kind)  # texts, which PostgreSQL reads by the column's type
 
 
 def _as_json(column: list[Any]) -> Iterable[str]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, or_, select, text
+from sqlalchemy import Row, Uuid, and_, bindparam, delete, or_, select, text
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from hitl.accounts.models import Project
@@ -23,6 +23,7 @@ from hitl.capture.rows import FeedbackRow, read_row
 from hitl.core import clock, events
 from hitl.core.database import insert_into
 from hitl.core.ids import new_id
+from hitl.core.prepared import Prepared
 
 WAITS = timedelta(hours=24)
 ATTACHED_AT_ONCE = 500
@@ -88,7 +89,7 @@ def attach_waiting(
     db: Session, project_id: UUID, *, responses: Sequence[str] = (), conversations: Sequence[str] = ()
 ) -> None:
     """Give the responses and conversations with these client ids the feedback that waited for them."""
-    if db.scalar(select(WaitingFeedback.id).where(WaitingFeedback.project_id == project_id).limit(1)) is None:
+    if _ANY_WAITING.first(db.connection(), {"project": project_id}) is None:
         return  # as nearly always: spares a look for each of these ids
     waiting = db.scalars(
         select(WaitingFeedback)
@@ -117,6 +118,11 @@ def attach_waiting(
     attached = {words.id for _saying, words in arrived}
     _keep(db, project_id, dict(enumerate(arrived)))
     db.execute(delete(WaitingFeedback).where(WaitingFeedback.id.in_(attached)))
+
+
+_ANY_WAITING = Prepared(
+    select(WaitingFeedback.id).where(WaitingFeedback.project_id == bindparam("project", type_=Uuid)).limit(1)
+)
 
 
 def attach_late(db: Session) -> None:

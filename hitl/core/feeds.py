@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Connection, Engine, Select, event, func, select, text, tuple_
+from sqlalchemy import BigInteger, Connection, Engine, Select, column, event, func, select, text, tuple_
 from sqlalchemy import Sequence as NumberSequence
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -28,6 +28,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from hitl.core.cursors import BadCursor
 from hitl.core.database import Base, Database
 from hitl.core.errors import Conflict
+from hitl.core.prepared import Prepared
 
 RowT = TypeVar("RowT")
 
@@ -87,21 +88,29 @@ def number_of(connection: Connection) -> int:
 
 
 def _take_number(connection: Connection) -> int:
-    if connection.dialect.name == "sqlite":
-        first = sqlite.insert(FeedClock).values(id=1, number=1)
-        rise = first.on_conflict_do_update(index_elements=["id"], set_={"number": FeedClock.number + 1})
-        return int(connection.execute(rise.returning(FeedClock.number)).scalar_one())
-    # The lock before the number: the second part is computed from the first one's row.
-    return int(connection.scalar(_LOCK_THEN_NUMBER))
+    taken = _TAKE_NUMBER[connection.dialect.name].first(connection, {})
+    if taken is None:
+        raise LookupError("the database gave no number")
+    return int(taken[0])
 
 
+_FIRST_NUMBER = sqlite.insert(FeedClock).values(id=1, number=1)
+# The lock before the number: the second part is computed from the first one's row.
 _LOCK_THEN_NUMBER = text("""
     WITH held AS MATERIALIZED (
         SELECT pg_advisory_xact_lock_shared((CAST(:space AS bigint) << 48) | (last_value - (NOT is_called)::int))
         FROM feed_numbers
     )
-    SELECT nextval('feed_numbers') FROM held
+    SELECT nextval('feed_numbers') AS number FROM held
 """).bindparams(space=LOCK_SPACE)
+_TAKE_NUMBER = {
+    "sqlite": Prepared(
+        _FIRST_NUMBER.on_conflict_do_update(index_elements=["id"], set_={"number": FeedClock.number + 1}).returning(
+            FeedClock.number
+        )
+    ),
+    "postgresql": Prepared(_LOCK_THEN_NUMBER.columns(column("number", BigInteger))),
+}
 
 
 @event.listens_for(Engine, "begin")

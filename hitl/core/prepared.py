@@ -6,20 +6,21 @@ SQLite needs to run it. Errors, transactions and pooled connections stay SQLAlch
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Dialect, Float, Numeric
 from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.selectable import Select
+from sqlalchemy.sql.selectable import Select, TextualSelect
 from sqlalchemy.types import TypeEngine
 
+Statement: TypeAlias = Select[Any] | UpdateBase | TextualSelect
 Convert = Callable[[Any], Any] | None
 
 
 class Prepared:
     """A statement with named parameters: Prepared(select(…)).first(connection, {"project": …})."""
 
-    def __init__(self, statement: Select[Any] | UpdateBase, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
         """Take a statement; nothing is compiled yet.
 
         columns: those that an INSERT fills, each a parameter of its name. Defaults made by Python do not apply.
@@ -56,7 +57,7 @@ class Prepared:
 class _Form:
     """A statement as one kind of database takes it."""
 
-    def __init__(self, statement: Select[Any] | UpdateBase, columns: Sequence[str] | None, dialect: Dialect) -> None:
+    def __init__(self, statement: Statement, columns: Sequence[str] | None, dialect: Dialect) -> None:
         self._dialect = dialect
         self._compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
         self.sql: str = str(self._compiled)
