@@ -180,6 +180,10 @@ class TestWords:
         for term in terms_in(text):
             assert any(term.fits(words, place) for place in range(len(words)))
 
+    @given(st.text() | st.text(alphabet="aB9_- .é\n", max_size=200))
+    def test_it_stores_the_words_that_it_finds(self, text):
+        assert indexed([text, "of"]).split() == [*(word.token for word in words_in(text)), "z", "wof", "z"]
+
     def test_it_bounds_what_it_keeps(self):
         assert len(indexed(["word " * 100_000])) <= 200_000
         assert len(terms_in("a b c " * 1000)) <= 20
