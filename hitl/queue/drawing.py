@@ -1,21 +1,22 @@
 """Applying the rules: seeing which of them responses are eligible for, drawing, and filling the queue."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.capture.bulk import Column, Same, insert_missing
 from hitl.capture.models import Response
 from hitl.core import clock
+from hitl.core.id_lists import with_ids
 from hitl.core.ids import new_id
 from hitl.core.secrets import keys_of
 from hitl.queue.fitting import feedback_about, fits
 from hitl.queue.input_drawing import draw_inputs
-from hitl.queue.items import Wish, add_items
+from hitl.queue.items import Wish, want_reviews
 from hitl.queue.models import Rule, RuleVersion, Selection
 from hitl.queue.queries import running_rules
 from hitl.queue.rules import condition_of, draw
@@ -54,7 +55,7 @@ def _apply(
     single = [(rule, version) for rule, version in rules if version.compare is None]
     wishes = _draw_responses(db, project, single, response_ids) if single else {}
     if wishes:
-        add_items(db, project, wishes)
+        want_reviews(db, project, wishes)
     comparing = [(rule, version) for rule, version in rules if version.compare is not None]
     return len(wishes) + (draw_inputs(db, project, comparing, response_ids) if comparing else 0)
 
@@ -73,21 +74,11 @@ def _draw_responses(
 def _newly_eligible(
     db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], response_ids: Collection[UUID]
 ) -> list[dict[str, Any]]:
-    responses = (
-        select(Response.id, Response.client_id, Response.model, Response.model_version, Response.conversation_id)
-        .where(Response.id.in_(response_ids), Response.project_id == project.id)
-        .order_by(Response.id)
-        # Two applications to one response follow one another, so that it draws once for each rule.
-        .with_for_update(key_share=True)
-    )
-    rows = db.execute(responses).all()
-    ids = [row.id for row in rows]
-    known = {
-        (response_id, rule_id)
-        for response_id, rule_id in db.execute(
-            select(Selection.response_id, Selection.rule_id).where(Selection.response_id.in_(ids))
-        )
-    }
+    db.flush()
+    connection, asked = db.connection(), {"ids": sorted(set(response_ids))}
+    found = [Candidate(*row) for row in _CANDIDATES[connection.dialect.name].all(connection, asked)]
+    rows = sorted(row for row in found if row.project_id == project.id)
+    known = set(_KNOWN[connection.dialect.name].all(connection, asked))
     conditions = [(rule, version, condition_of(version)) for rule, version in rules]
     feedback = feedback_about(db, rows, (condition for _, _, condition in conditions))
     key = keys_of(db).sampling
@@ -99,7 +90,28 @@ def _newly_eligible(
     ]
 
 
-def _selection(key: bytes, rule: Rule, version: RuleVersion, response: Any) -> dict[str, Any]:
+class Candidate(NamedTuple):
+    """What rules look at in a response."""
+
+    id: UUID
+    project_id: UUID
+    client_id: str | None
+    model: str | None
+    model_version: str | None
+    conversation_id: UUID | None
+
+
+_responses: Table = Response.__table__  # type: ignore[assignment]
+_selections: Table = Selection.__table__  # type: ignore[assignment]
+_CANDIDATES = with_ids(
+    # Two applications to one response follow one another, so that it draws once for each rule.
+    select(*(_responses.c[name] for name in Candidate._fields)).with_for_update(key_share=True),
+    _responses.c.id,
+)
+_KNOWN = with_ids(select(_selections.c.response_id, _selections.c.rule_id), _selections.c.response_id)
+
+
+def _selection(key: bytes, rule: Rule, version: RuleVersion, response: Candidate) -> dict[str, Any]:
     drawn = draw(key, rule.id, response.client_id or str(response.id))
     return {
         "id": new_id(),

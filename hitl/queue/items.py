@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hitl.accounts import audit
 from hitl.accounts.models import Membership, Project, User
+from hitl.capture.bulk import Column, Same, insert_missing
 from hitl.capture.models import Response
 from hitl.core import clock, events
 from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
+from hitl.core.prepared import Prepared
 from hitl.queue.errors import (
     AlreadyTheirs,
     FewerThanCounted,
@@ -97,13 +99,24 @@ def add_items(
     wishes: by response id. Those that have an item keep it, with the more reviews and the higher priority.
     Raises NoRubric, UnknownResponses.
     """
+    want_reviews(db, project, wishes, added_by, created_at)
+    return _items_by_response(db, wishes)
+
+
+def want_reviews(
+    db: Session,
+    project: Project,
+    wishes: Mapping[UUID, Wish],
+    added_by: User | None = None,
+    created_at: datetime | None = None,
+) -> None:
+    """Do the same for who does not look at the items."""
     _lock_responses(db, project, wishes)
     known = _items_by_response(db, wishes)
-    wish_of = {item.id: wishes[response_id] for response_id, item in known.items()}
-    raise_items(db, wish_of)
+    if known:
+        raise_items(db, {item.id: wishes[response_id] for response_id, item in known.items()})
     fresh = [([Target(response_id)], wish) for response_id, wish in wishes.items() if response_id not in known]
     insert_items(db, project, fresh, "response", added_by, created_at)
-    return _items_by_response(db, wishes)
 
 
 def _items_by_response(db: Session, response_ids: Mapping[UUID, Wish]) -> dict[UUID, Item]:
@@ -134,35 +147,39 @@ def insert_items(
         raise NoRubric
     created_at = created_at or clock.now()
     ids = [new_id() for _ in wanted]
-    items = [
-        {
-            "id": item_id,
-            "project_id": project.id,
-            "kind": kind,
-            "rubric_version_id": project.rubric_version_id,
-            "priority": wish.priority,
-            "sort_key": sort_key(created_at, wish.priority),
-            "reviews_wanted": wish.reviews_wanted,
-            "open_slots": wish.reviews_wanted,
-            "created_at": created_at,
-            "added_by_id": None if added_by is None else added_by.id,
-        }
-        for item_id, (_, wish) in zip(ids, wanted, strict=True)
-    ]
+    wishes = [wish for _, wish in wanted]
+    (opened_in,) = _OPENING_NUMBER.first(db.connection(), {}) or (0,)
+    items: dict[str, Column] = {
+        "id": ids,
+        "project_id": Same(project.id),
+        "kind": Same(kind),
+        "rubric_version_id": Same(project.rubric_version_id),
+        "priority": [wish.priority for wish in wishes],
+        "sort_key": [sort_key(created_at, wish.priority) for wish in wishes],
+        "reviews_wanted": [wish.reviews_wanted for wish in wishes],
+        "open_slots": [wish.reviews_wanted for wish in wishes],
+        "opened_in": Same(opened_in),
+        "created_at": Same(created_at),
+        "added_by_id": Same(None if added_by is None else added_by.id),
+    }
     rows = [
-        {
-            "item_id": item_id,
-            "position": position,
-            "response_id": target.response_id,
-            "conversation_id": target.conversation_id,
-        }
-        for item_id, (targets, _) in zip(ids, wanted, strict=True)
-        for position, target in enumerate(targets)
+        (item_id, position, target)
+        for item_id, (about, _) in zip(ids, wanted, strict=True)
+        for position, target in enumerate(about)
     ]
-    db.execute(insert(Item), items)
-    db.execute(insert(ItemTarget), rows)
+    targets: dict[str, Column] = {
+        "item_id": [item_id for item_id, _, _ in rows],
+        "position": [position for _, position, _ in rows],
+        "response_id": [target.response_id for _, _, target in rows],
+        "conversation_id": [target.conversation_id for _, _, target in rows],
+    }
+    insert_missing(db, Item, items, len(ids))
+    insert_missing(db, ItemTarget, targets, len(rows))
     index_later(db, _responses_of(wanted))
     return ids
+
+
+_OPENING_NUMBER = Prepared(select(opening_number().label("number")))
 
 
 def _responses_of(wanted: Sequence[tuple[Sequence[Target], Wish]]) -> list[UUID]:

@@ -29,7 +29,7 @@ SPOKEN = ("user", "assistant")
 
 def index_later(db: Session, response_ids: Iterable[UUID]) -> None:
     """Let the words of these responses be found soon."""
-    jobs.enqueue(db, INDEX_WORDS, {"response_ids": [str(response_id) for response_id in response_ids]})
+    jobs.enqueue(db, INDEX_WORDS, {"response_ids": list(response_ids)})
 
 
 @jobs.long(INDEX_WORDS)
