@@ -350,8 +350,9 @@ def _keep_feedback(db: Session, project: Project, readings: list[Reading], resul
         if result.error is None
         for words in reading.feedback
     ]
-    if said:
-        give_feedback(db, project, said)
+    for result in give_feedback(db, project, said) if said else ():
+        if result.error is not None:  # a mapping makes nothing that is refused; if it did, the batch would not be kept
+            raise result.error
 
 
 def _with_client_id(row: Any, line: Line, equal_lines: Counter[bytes]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from hitl.capture.errors import FileUnreadable, RowInvalid
-from hitl.capture.tables import TableRow
+from hitl.capture.tables import TableRow, printable
 
 # By field, the names that a column may have, the most telling first; compared in small letters, other signs as `_`.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -173,19 +173,19 @@ class Mapping:
         return stars
 
     def _problem(self, field: str, what: str) -> RowInvalid:
-        return RowInvalid(f"The cell in {self.columns[field]} {what}.", param=f"/{field}")
+        return RowInvalid(f"The cell in {printable(self.columns[field])} {what}.", param=f"/{field}")
 
     def in_words(self, all_columns: Sequence[str]) -> list[str]:
         """Return the mapping as lines for a person."""
         notes = {"input": "messages" if self.has_messages else "texts, each one user message"}
         lines = [
-            f"{field} ← {column}" + (f" ({notes[field]})" if field in notes else "")
+            f"{field} ← {printable(column)}" + (f" ({notes[field]})" if field in notes else "")
             for field, column in self.columns.items()
         ]
         if self.answer_is_last:
             lines.append("output ← the last of the messages")
         left = [column for column in all_columns if column not in self.columns.values()]
-        return [*lines, f"not stored: {', '.join(left)}"] if left else lines
+        return [*lines, f"not stored: {_listed(left)}"] if left else lines
 
 
 def mapping_of(
@@ -200,7 +200,7 @@ def mapping_of(
         if field not in NAMES:
             raise MappingUnclear(f"There is no field {field}. Fields are {', '.join(NAMES)}.")
         if column and column not in columns:
-            raise MappingUnclear(f"There is no column {column}. Columns are {', '.join(columns)}.")
+            raise MappingUnclear(f"There is no column {column}. Columns are {_listed(columns)}.")
     chosen = {field: column for field, column in said.items() if column}
     rows = [row.cells for row in sample if row.problem is None]
     for field, names in NAMES.items():
@@ -210,15 +210,19 @@ def mapping_of(
                 chosen[field] = guess
     if "input" not in chosen:
         raise MappingUnclear(
-            f"No column looks like the input. Name it: --map input=COLUMN. Columns: {', '.join(columns)}."
+            f"No column looks like the input. Name it: --map input=COLUMN. Columns: {_listed(columns)}."
         )
     has_messages = _are_messages([cells[chosen["input"]] for cells in rows])
     if "output" not in chosen and not has_messages:
         raise MappingUnclear(
-            f"No column looks like the output. Name it: --map output=COLUMN. Columns: {', '.join(columns)}."
+            f"No column looks like the output. Name it: --map output=COLUMN. Columns: {_listed(columns)}."
         )
     ordered = {field: chosen[field] for field in NAMES if field in chosen}
     return Mapping(ordered, has_messages, "output" not in chosen, assume_utc)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(printable, columns))
 
 
 def _guess(names: Sequence[str], columns: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ import orjson
 from hitl.capture.errors import RowInvalid
 from hitl.capture.mapping import Mapping
 from hitl.capture.rows import ResponseRow, read_row
-from hitl.capture.tables import Table, TableRow
+from hitl.capture.tables import Table, TableRow, printable
 
 ROWS_SHOWN = 3
 CHARACTERS_SHOWN = 600  # of one row
@@ -17,7 +17,7 @@ def preview(table: Table, mapping: Mapping, sample: Sequence[TableRow]) -> str:
     """Return which column is what, and the first rows as they would be stored, or why they would be refused."""
     lines = [f"{table.name}:", *(f"  {line}" for line in mapping.in_words(table.columns))]
     for row in sample[:ROWS_SHOWN]:
-        lines += ["", f"row {row.number}", f"  {_shown(mapping, row)}"]
+        lines += ["", f"row {row.number}", f"  {printable(_shown(mapping, row))}"]
     return "\n".join(lines)
 
 

@@ -278,7 +278,12 @@ def _plain(value: Any) -> Any:
 def _ensure_unique(name: str, columns: list[str]) -> None:
     twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
-        raise FileUnreadable(f"{name} has more than one column {twice[0]}. Give each a name of its own.")
+        raise FileUnreadable(f"{name} has more than one column {printable(twice[0])}. Give each a name of its own.")
+
+
+def printable(text: str) -> str:
+    """Return a text of somebody else's file as it may reach a terminal, which obeys control characters."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _first_line(error: BaseException) -> str:

@@ -252,6 +252,18 @@ class TestMapping:
         assert '"output":{"role":"assistant","content":"a"}' in shown
         assert "refused: The cell in prompt is not JSON" in shown
 
+    def test_what_the_file_says_cannot_command_the_terminal(self, read):
+        table, sample = read('prompt,answer,metadata,\x1b]0;x\x07\n\x9b2Ja,\u202eb,"{""\x9b2J"": 1}",c\n')
+        mapping = mapping_of(table.columns, sample, {})
+
+        shown = preview(table, mapping, sample)
+
+        assert "not stored: \\x1b]0;x\\x07" in shown
+        assert all(line.isprintable() for line in shown.splitlines())
+        with pytest.raises(MappingUnclear) as refused:
+            mapping_of(table.columns, sample, {"input": "nothing"})
+        assert refused.value.message.isprintable()
+
     def test_tables_are_known_by_name_or_first_bytes(self, tmp_path, parquet):
         odd = tmp_path / "odd.bin"
         odd.write_bytes(parquet({"prompt": ["A?"], "response": ["a"]}).read_bytes())
