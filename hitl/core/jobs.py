@@ -11,8 +11,9 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
 from os import getpid
 from typing import Any
 from uuid import UUID
@@ -20,13 +21,15 @@ from uuid import UUID
 import structlog
 from sqlalchemy import (
     JSON,
-    ColumnElement,
     Double,
     Index,
+    Select,
+    Table,
     and_,
     bindparam,
     delete,
     insert,
+    or_,
     select,
     text,
     update,
@@ -92,6 +95,9 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+_jobs: Table = Job.__table__  # type: ignore[assignment]
+
+
 class Superseded(Exception):
     """Another worker has taken this job over; whatever this attempt still does must not be stored."""
 
@@ -115,7 +121,7 @@ class Run:
     def write_within(self, db: Session, **values: Any) -> None:
         """The same, as part of a transaction that does the work too."""
         held = and_(Job.id == self.job.id, Job.attempt == self.job.attempt, Job.state == "running")
-        if db.scalar(update(Job).where(held).values(**values).returning(Job.id)) is None:
+        if db.scalar(update(_jobs).where(held).values(**values).returning(Job.id)) is None:
             raise Superseded
 
 
@@ -277,31 +283,17 @@ class Worker:
             pass
 
     def _claim(self) -> ClaimedJob | None:
-        pick = (
-            select(Job.id)
-            .where(*_due_here())
-            .order_by(Job.due)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
         if not self._anything_due():
             return None
+        claim = _claim_of(tuple(_handlers))
         with self.database.writing() as db:
-            row = db.execute(
-                update(Job)
-                .where(Job.id == pick)
-                .values(
-                    state="running", attempt=Job.attempt + 1, worker=self.name, due=database_now() + self.lease_seconds
-                )
-                .returning(Job.id, Job.kind, Job.arguments, Job.attempt, Job.max_attempts, Job.every_seconds)
-            ).first()
+            row = claim.first(db.connection(), {"worker": self.name, "seconds": self.lease_seconds})
         return None if row is None else ClaimedJob(*row)
 
     def _anything_due(self) -> bool:
         """Look first without the write lock: an idle worker must not stand in the writers' way on SQLite."""
         with self.database.reading() as db:
-            return db.scalar(select(Job.id).where(*_due_here()).limit(1)) is not None
+            return _next_of(tuple(_handlers)).first(db.connection(), {}) is not None
 
     def _note_failure(self, run: Run, error: str) -> None:
         job = run.job
@@ -328,9 +320,23 @@ class Worker:
                     _say_trouble(error)
 
 
-def _due_here() -> tuple[ColumnElement[bool], ...]:
-    """Which jobs this program can do now; those of a newer program wait for it."""
-    return Job.due <= database_now(), Job.kind.in_(_handlers)
+@cache
+def _next_of(kinds: tuple[str, ...]) -> Prepared:
+    return Prepared(_due(kinds))
+
+
+@cache
+def _claim_of(kinds: tuple[str, ...]) -> Prepared:
+    claim = update(_jobs).where(_jobs.c.id == _due(kinds).with_for_update(skip_locked=True).scalar_subquery())
+    until = database_now() + bindparam("seconds", type_=Double)
+    claim = claim.values(state="running", attempt=_jobs.c.attempt + 1, worker=bindparam("worker"), due=until)
+    return Prepared(claim.returning(*(_jobs.c[known.name] for known in fields(ClaimedJob))))
+
+
+def _due(kinds: tuple[str, ...]) -> Select[Any]:
+    """The next job of those that this program can do; those of a newer program wait for it."""
+    of_ours = or_(*(_jobs.c.kind == kind for kind in kinds))
+    return select(_jobs.c.id).where(_jobs.c.due <= database_now(), of_ours).order_by(_jobs.c.due).limit(1)
 
 
 def _say_trouble(error: Exception) -> None:
