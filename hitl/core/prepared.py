@@ -61,7 +61,8 @@ class _Form:
         self._dialect = dialect
         self._compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
         self.sql: str = str(self._compiled)
-        self._readers = [self._reader(column.type) for column in statement.exported_columns]
+        readers = [self._reader(column.type) for column in statement.exported_columns]
+        self._readers = [(place, read) for place, read in enumerate(readers) if read is not None]
 
     @cached_property
     def _names(self) -> list[str]:
@@ -86,7 +87,10 @@ class _Form:
 
     def read(self, row: Any) -> tuple[Any, ...]:
         """Return a row with Python's values."""
-        return tuple(read(value) if read else value for value, read in zip(row, self._readers, strict=True))
+        values = list(row)
+        for place, read in self._readers:
+            values[place] = read(values[place])
+        return tuple(values)
 
     def _reader(self, type_: TypeEngine[Any]) -> Convert:
         if isinstance(type_, Float | Numeric):  # drivers give floats; a processor would ask for the type they had

@@ -1,10 +1,10 @@
 """Applying the rules: seeing which of them responses are eligible for, drawing, and filling the queue."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
@@ -63,30 +63,40 @@ def _apply(
 def _draw_responses(
     db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], response_ids: Collection[UUID]
 ) -> dict[UUID, Wish]:
-    eligible = _newly_eligible(db, project, rules, response_ids)
-    if eligible:
+    draws = _draws(db, project, rules, response_ids)
+    if draws:
         # Nobody else draws for these responses, which are locked: all go in.
-        columns: dict[str, Column] = {name: [one[name] for one in eligible] for name in eligible[0]}
-        insert_missing(db, Selection, {**columns, "at": Same(clock.now())}, len(eligible))
-    return _wishes({version.id: version for _, version in rules}, eligible)
+        columns: dict[str, Column] = dict(zip(Draw._fields, map(list, zip(*draws, strict=True)), strict=True))
+        columns |= {"id": [new_id() for _ in draws], "at": Same(clock.now())}
+        insert_missing(db, Selection, columns, len(draws))
+    return _wishes({version.id: version for _, version in rules}, draws)
 
 
-def _newly_eligible(
+class Draw(NamedTuple):
+    """That a response was eligible for a rule, and what came of it."""
+
+    response_id: UUID
+    rule_id: UUID
+    rule_version_id: UUID
+    rate: float
+    is_drawn: bool
+
+
+def _draws(
     db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], response_ids: Collection[UUID]
-) -> list[dict[str, Any]]:
+) -> list[Draw]:
     db.flush()
-    connection, asked = db.connection(), {"ids": sorted(set(response_ids))}
-    found = [Candidate(*row) for row in _CANDIDATES[connection.dialect.name].all(connection, asked)]
-    rows = sorted(row for row in found if row.project_id == project.id)
+    connection, asked = db.connection(), {"ids": sorted(set(response_ids)), "project": project.id}
+    rows = [Candidate(*row) for row in _CANDIDATES[connection.dialect.name].all(connection, asked)]
     known = set(_KNOWN[connection.dialect.name].all(connection, asked))
-    conditions = [(rule, version, condition_of(version)) for rule, version in rules]
-    feedback = feedback_about(db, rows, (condition for _, _, condition in conditions))
+    terms = [(rule.id, version.id, version.rate, condition_of(version)) for rule, version in rules]
+    feedback = feedback_about(db, rows, (condition for *_, condition in terms))
     key = keys_of(db).sampling
     return [
-        _selection(key, rule, version, row)
-        for row in rows
-        for rule, version, condition in conditions
-        if (row.id, rule.id) not in known and fits(condition, row, feedback.get(row.id, ()))
+        Draw(row.id, rule_id, version_id, rate, draw(key, rule_id, row.client_id or str(row.id)) < rate)
+        for row in sorted(rows, key=_age)
+        for rule_id, version_id, rate, condition in terms
+        if (row.id, rule_id) not in known and fits(condition, row, feedback.get(row.id, ()))
     ]
 
 
@@ -94,41 +104,35 @@ class Candidate(NamedTuple):
     """What rules look at in a response."""
 
     id: UUID
-    project_id: UUID
     client_id: str | None
     model: str | None
     model_version: str | None
     conversation_id: UUID | None
 
 
+def _age(response: Candidate) -> int:
+    """The older first; and quicker to compare than the identifier."""
+    return response.id.int
+
+
 _responses: Table = Response.__table__  # type: ignore[assignment]
 _selections: Table = Selection.__table__  # type: ignore[assignment]
 _CANDIDATES = with_ids(
+    select(*(_responses.c[name] for name in Candidate._fields))
+    .where(_responses.c.project_id == bindparam("project"))
     # Two applications to one response follow one another, so that it draws once for each rule.
-    select(*(_responses.c[name] for name in Candidate._fields)).with_for_update(key_share=True),
+    .with_for_update(key_share=True),
     _responses.c.id,
 )
 _KNOWN = with_ids(select(_selections.c.response_id, _selections.c.rule_id), _selections.c.response_id)
 
 
-def _selection(key: bytes, rule: Rule, version: RuleVersion, response: Candidate) -> dict[str, Any]:
-    drawn = draw(key, rule.id, response.client_id or str(response.id))
-    return {
-        "id": new_id(),
-        "response_id": response.id,
-        "rule_id": rule.id,
-        "rule_version_id": version.id,
-        "rate": version.rate,
-        "is_drawn": drawn < version.rate,
-    }
-
-
-def _wishes(versions: dict[UUID, RuleVersion], eligible: Sequence[dict[str, Any]]) -> dict[UUID, Wish]:
+def _wishes(versions: dict[UUID, RuleVersion], draws: Sequence[Draw]) -> dict[UUID, Wish]:
     wishes: dict[UUID, Wish] = {}
-    for selection in eligible:
-        if selection["is_drawn"]:
-            version = versions[selection["rule_version_id"]]
+    for one in draws:
+        if one.is_drawn:
+            version = versions[one.rule_version_id]
             wish = Wish(version.reviews_wanted, version.priority)
-            response_id = selection["response_id"]
-            wishes[response_id] = wishes[response_id].joined_with(wish) if response_id in wishes else wish
+            earlier = wishes.get(one.response_id)
+            wishes[one.response_id] = wish if earlier is None else earlier.joined_with(wish)
     return wishes
