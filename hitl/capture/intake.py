@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -20,7 +21,7 @@ from hitl.capture.pseudonyms import pseudonym
 from hitl.capture.results import Result, rejected
 from hitl.capture.rows import ResponseRow, read_row
 from hitl.core import clock, events, feeds
-from hitl.core.canonical import content_hash
+from hitl.core.canonical import canonical_json, content_hash
 from hitl.core.ids import new_id
 from hitl.core.secrets import Keys
 
@@ -113,11 +114,11 @@ def _arrival(index: int, row: dict[str, Any], pseudonyms: _Pseudonyms, *, is_pla
         row.get("conversation_id"),
         end_user,
         input_hash,
-        _hash_of_all(row, input_hash, end_user, has_texts_only=is_plain and _NUMBERS_AND_OBJECTS.isdisjoint(row)),
+        _hash_of_all(row, input_hash, end_user, is_plain=is_plain),
     )
 
 
-def _hash_of_all(row: dict[str, Any], input_hash: str, end_user: str | None, *, has_texts_only: bool) -> str:
+def _hash_of_all(row: dict[str, Any], input_hash: str, end_user: str | None, *, is_plain: bool) -> str:
     """Hash what the client sent. A default that is spelled out counts like one left out."""
     content = {name: value for name, value in row.items() if value or not _is_absent(value)}
     content.pop("client_id", None)
@@ -130,7 +131,10 @@ def _hash_of_all(row: dict[str, Any], input_hash: str, end_user: str | None, *, 
         content["created_at"] = content["created_at"].isoformat()
     if content.get("may_train") == "unknown":
         del content["may_train"]
-    return content_hash(content, has_texts_only=has_texts_only)
+    if is_plain:  # the rest are texts and whole numbers, which need no look
+        for name in _NUMBERS_AND_OBJECTS.intersection(content):
+            content[name] = orjson.Fragment(canonical_json(content[name]))
+    return content_hash(content, has_texts_only=is_plain)
 
 
 _NUMBERS_AND_OBJECTS = frozenset({"parameters", "latency_seconds", "cost_usd", "context", "signals", "metadata"})

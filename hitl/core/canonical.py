@@ -14,7 +14,8 @@ MAX_WHOLE_NUMBER = 2**53 - 1
 def canonical_json(value: Any, *, has_texts_only: bool = False) -> bytes:
     """Return the canonical UTF-8 spelling of a JSON value.
 
-    has_texts_only: the caller knows that there are no numbers in it, and that all keys are ASCII.
+    has_texts_only: the caller knows that there are no numbers in it but whole ones below 2**53, and that all keys are
+        ASCII. What is an orjson.Fragment of canonical spelling already counts as a text.
     Raises rfc8785.CanonicalizationError for what JSON cannot say: not-a-number, infinities, integers beyond 2**53,
     lone surrogates.
     Source: RFC 8785, "JSON Canonicalization Scheme".

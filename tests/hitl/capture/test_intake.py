@@ -57,6 +57,21 @@ class TestCaptureResponses:
         assert (again.status, again.id) == ("duplicate", first.id)
         assert count(db, Response) == 1
 
+    def test_a_duplicate_is_known_whichever_way_each_row_was_read(self, db, project):
+        """A message with its content first is not plain, and takes the full check."""
+        said = {
+            "cost_usd": 0.00003,
+            "latency_seconds": 2.0,
+            "parameters": {"temperature": 1.0},
+            "signals": {"risk": 0.0},
+        }
+        row = response_row(**said, input_tokens=7, metadata={"é": [1e-7]}, created_at="2026-11-20T20:12:00+01:00")
+        (first,) = capture(db, project, row)
+
+        (again,) = capture(db, project, {**row, "output": dict(reversed(row["output"].items()))})
+
+        assert (again.status, again.id) == ("duplicate", first.id)
+
     @pytest.mark.parametrize(
         "change",
         [
