@@ -47,7 +47,7 @@ def ensure_references_hold(connection: Connection) -> None:
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:
     """Leave out what searches: each database has its own, which models cannot say (see hitl/queue/search.py)."""
-    of_search = {"table": ("searched_words",), "column": ("vector",), "index": ("ix_searched_responses_vector",)}
+    of_search = {"table": ("searched_words",), "column": ("vector",), "index": ("ix_searched_",)}
     return not (name or "").startswith(of_search.get(kind, ("\0",)))
 
 

@@ -284,23 +284,30 @@ class SearchedResponse(Base):
     words: Mapped[str]
 
 
-# What searches the words is each database's own: a column with its index, or a table that triggers keep in step.
-SEARCHED_BY = {
-    "postgresql": (
-        "ALTER TABLE searched_responses ADD COLUMN vector tsvector"
-        " GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, words)) STORED",
-        "CREATE INDEX ix_searched_responses_vector ON searched_responses USING gin (vector)",
-    ),
-    "sqlite": (
-        "CREATE VIRTUAL TABLE searched_words"
-        " USING fts5(words, content='searched_responses', content_rowid='id', tokenize='ascii')",
-        "CREATE TRIGGER searched_responses_stored AFTER INSERT ON searched_responses BEGIN"
-        " INSERT INTO searched_words (rowid, words) VALUES (new.id, new.words); END",
-        "CREATE TRIGGER searched_responses_deleted AFTER DELETE ON searched_responses BEGIN"
-        " INSERT INTO searched_words (searched_words, rowid, words) VALUES ('delete', old.id, old.words); END",
-    ),
-}
-for _dialect, _commands in SEARCHED_BY.items():
-    for _command in _commands:
-        _ddl = DDL(_command)  # type: ignore[no-untyped-call]
-        event.listen(SearchedResponse.__table__, "after_create", _ddl.execute_if(dialect=_dialect))
+def let_search(table: Any, index: str) -> None:
+    """Let a table's `words` be searched. What searches is each database's own.
+
+    PostgreSQL gets a column with its index, SQLite a table of this name that triggers keep in step.
+    """
+    name = table.name
+    stored = f"INSERT INTO {index} (rowid, words) VALUES (new.id, new.words)"  # noqa: S608 - names of our own
+    deleted = f"INSERT INTO {index} ({index}, rowid, words) VALUES ('delete', old.id, old.words)"  # noqa: S608
+    commands = {
+        "postgresql": (
+            f"ALTER TABLE {name} ADD COLUMN vector tsvector"
+            " GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, words)) STORED",
+            f"CREATE INDEX ix_{name}_vector ON {name} USING gin (vector)",
+        ),
+        "sqlite": (
+            f"CREATE VIRTUAL TABLE {index} USING fts5(words, content='{name}', content_rowid='id', tokenize='ascii')",
+            f"CREATE TRIGGER {name}_stored AFTER INSERT ON {name} BEGIN {stored}; END",
+            f"CREATE TRIGGER {name}_deleted AFTER DELETE ON {name} BEGIN {deleted}; END",
+        ),
+    }
+    for dialect, its in commands.items():
+        for command in its:
+            ddl = DDL(command)  # type: ignore[no-untyped-call]
+            event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
+
+
+let_search(SearchedResponse.__table__, "searched_words")

@@ -1,15 +1,16 @@
-"""Search over what was asked and answered, in the items that there are.
+"""Search over what was asked and answered, in the items that there are, and over what reviewers said of them.
 
 The words of each response are stored once it is in the queue, by a job, so that capture and claims wait for nothing.
 PostgreSQL searches a tsvector that it makes of them, SQLite an FTS5 table over them; migrations make both, and when a
-response is deleted its words go with it.
+response is deleted its words go with it. Who knows of further words adds a `Searched`, as hitl/review/search.py does.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, text, union, union_all
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
@@ -25,6 +26,28 @@ INDEXED_AT_ONCE = 200
 MAX_FOUND = 10_000  # responses with the words
 MAX_BY_ID = 100  # items found by an id: a conversation or a response may be in several
 SPOKEN = ("user", "assistant")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A table whose words are searched, and the items that its rows are about.
+
+    table, index: as given to `let_search`.
+    items: selects their ids; a condition on the rows is added.
+    """
+
+    table: str
+    index: str
+    items: Select[UUID]
+
+
+SEARCHED = [
+    Searched(
+        "searched_responses",
+        "searched_words",
+        select(ItemTarget.item_id).join(SearchedResponse, SearchedResponse.response_id == ItemTarget.response_id),
+    )
+]
 
 
 def index_later(db: Session, response_ids: Iterable[UUID]) -> None:
@@ -89,8 +112,8 @@ def texts_of(response: Any) -> list[str]:
 def is_found(db: Session, project: Project, typed: str) -> ColumnElement[bool]:
     """Whether an item is one that somebody searches for.
 
-    typed: words and "phrases" that all stand in what was said, in any order; or an id: of an item, a response or a
-        conversation, ours or the client's.
+    typed: words and "phrases" that all stand in what was said, or in what one reviewer said of it, in any order; or an
+        id: of an item, a response or a conversation, ours or the client's.
     """
     typed = typed.replace("\0", "")[:MAX_TYPED].strip()
     by_id = _items_with_id(db, project, typed)
@@ -98,30 +121,28 @@ def is_found(db: Session, project: Project, typed: str) -> ColumnElement[bool]:
     if not terms:
         return Item.id.in_(by_id)
     # Looked up whole before the items: else PostgreSQL may walk the queue and probe each, in the hope of an early end.
-    with_words = (
-        _items_with_words(db, project, terms).cte("with_words").prefix_with("MATERIALIZED", dialect="postgresql")
-    )
-    found: Any = select(with_words.c.item_id)
+    everywhere = union(*(items_with_words(db, project, terms, searched) for searched in SEARCHED))
+    with_words = everywhere.cte("with_words").prefix_with("MATERIALIZED", dialect="postgresql")
+    found: Any = select(with_words.c[0])
     if by_id:
         found = union_all(found, select(Item.id).where(Item.id.in_(by_id)))
     return Item.id.in_(found)
 
 
-def _items_with_words(db: Session, project: Project, terms: Sequence[Term]) -> Select[UUID]:
+def items_with_words(db: Session, project: Project, terms: Sequence[Term], searched: Searched) -> Select[UUID]:
+    """The items of which all of this is found in one of these tables."""
     terms = [Term((of_project(project.id),), is_start=False), *terms]
     # Beyond that joining them takes longer than people wait: of a word that is nearly everywhere, the newest.
     newest = f"ORDER BY 1 DESC LIMIT {MAX_FOUND}"
     if db.get_bind().dialect.name == "sqlite":
-        searched, typed = "SELECT rowid FROM searched_words WHERE words MATCH :typed", as_fts5(terms)
+        fitting = f"SELECT rowid FROM {searched.index} WHERE words MATCH :typed"  # noqa: S608 - names of our own
+        typed = as_fts5(terms)
     else:
-        searched = r"SELECT id FROM searched_responses WHERE vector @@ to_tsquery('simple'\:\:regconfig, :typed)"
+        is_fitting = r"vector @@ to_tsquery('simple'\:\:regconfig, :typed)"
+        fitting = f"SELECT id FROM {searched.table} WHERE {is_fitting}"  # noqa: S608 - names of our own
         typed = as_tsquery(terms)
-    is_one = text(f"searched_responses.id IN ({searched} {newest})").bindparams(bindparam("typed", typed, unique=True))
-    return (
-        select(ItemTarget.item_id)
-        .join(SearchedResponse, SearchedResponse.response_id == ItemTarget.response_id)
-        .where(is_one)
-    )
+    is_one = text(f"{searched.table}.id IN ({fitting} {newest})").bindparams(bindparam("typed", typed, unique=True))
+    return searched.items.where(is_one)
 
 
 def _items_with_id(db: Session, project: Project, typed: str) -> list[UUID]:

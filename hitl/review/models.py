@@ -12,7 +12,7 @@ from hitl.core import clock
 from hitl.core.database import Base, one_of, partial_index_where
 from hitl.core.feeds import ChangingFeedNumber
 from hitl.core.ids import Id
-from hitl.queue.models import Item, Lease
+from hitl.queue.models import Item, Lease, let_search
 
 STANDINGS = ("counted", "extra", "reopened")
 STRENGTHS = ("much", "slightly")  # by how much one of two responses is better
@@ -126,6 +126,19 @@ class Revision(Base):
     corrections: Mapped[list["Correction"]] = relationship(order_by="Correction.id")
     rankings: Mapped[list["Ranking"]] = relationship(order_by="Ranking.id")
     spans: Mapped[list["Span"]] = relationship(order_by="Span.id")
+
+
+class SearchedReview(Base):
+    """The words of what a review says now: see hitl/review/search.py."""
+
+    __tablename__ = "searched_reviews"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    review_id: Mapped[UUID] = mapped_column(ForeignKey("reviews.id", ondelete="CASCADE"), unique=True)
+    words: Mapped[str]
+
+
+let_search(SearchedReview.__table__, "searched_words_of_reviews")
 
 
 class Mark:

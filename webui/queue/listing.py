@@ -1,7 +1,7 @@
 """The items of a page of the queue, with what a lead wants to know about each."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -20,6 +20,7 @@ from hitl.queue.rules import inclusion_probability
 from hitl.queue.search import texts_of
 from hitl.queue.words import Term, terms_in
 from hitl.review.corrections import text_of
+from hitl.review.search import said_in_reviews
 from webui.queue.filters import Filters
 from webui.queue.found import Piece, found_in
 from webui.queue.wording import age, taken_in_words
@@ -35,6 +36,7 @@ class Row:
     said: str  # what is to be reviewed
     asked: str  # what it answers
     found: dict[str, list[Piece]]  # the words searched for, where they stand: in `said`, `asked` or `earlier`
+    is_in_review: bool  # they stand in what a reviewer said
     reasons: list[str]
     chance: float | None  # how likely it was to be drawn; none where chance had no part in it
     counts: SlotCounts
@@ -55,10 +57,12 @@ def listing(db: Session, project: Project, filters: Filters, cursor: str | None)
     """Return one page of the items that were asked for. Raises BadCursor."""
     targets = selectinload(Item.targets).options(joinedload(ItemTarget.response).defer(Response.context))
     page = items_page(db, project, filters.wanted(), cursor=cursor, limit=PAGE_ITEMS, options=[targets])
-    return Listing(_rows(db, page.rows, terms_in(filters.search)), page.next_cursor)
+    ids = [item.id for item in page.rows]
+    in_reviews = said_in_reviews(db, project, filters.search, ids) if filters.search else set()
+    return Listing(_rows(db, page.rows, terms_in(filters.search), in_reviews), page.next_cursor)
 
 
-def _rows(db: Session, items: Sequence[Item], terms: Sequence[Term]) -> list[Row]:
+def _rows(db: Session, items: Sequence[Item], terms: Sequence[Term], in_reviews: Set[UUID]) -> list[Row]:
     ids = [item.id for item in items]
     counts = defaultdict(SlotCounts, slot_counts(db, ids))
     reserved, now = _reserved_for(db, ids), clock.now()
@@ -69,6 +73,7 @@ def _rows(db: Session, items: Sequence[Item], terms: Sequence[Term]) -> list[Row
             said=said_by(item),
             asked=asked_of(item),
             found=_found(item, terms) if terms else {},
+            is_in_review=item.id in in_reviews,
             reasons=_reasons(db, item, selections[item.id]),
             chance=_chance(item, selections[item.id]),
             counts=counts[item.id],
@@ -122,7 +127,7 @@ def _selections(db: Session, items: Sequence[Item]) -> dict[UUID, list[Selection
 def _reasons(db: Session, item: Item, selections: Sequence[Selection]) -> list[str]:
     """Name the rules that drew it; of a comparison, whose models must not be told apart, say it without names."""
     if item.kind != "response":
-        return why_here(db, item)
+        return [f"{reason[0].upper()}{reason[1:]}" for reason in why_here(db, item)]
     by_hand = ["Picked by hand"] if item.added_by_id is not None else []
     return by_hand + [selection.rule_version.rule.name for selection in selections if selection.is_drawn]
 
