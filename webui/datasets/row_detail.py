@@ -9,8 +9,8 @@ from hitl.datasets.models import DatasetVersion
 from hitl.datasets.storage import Storage
 from hitl.datasets.versions import sides_of
 from webui.base.transcript import Entry, Transcript, transcript
+from webui.base.word_diff import WordDiff, word_diff
 from webui.datasets.row_list import ROWS_SHOWN, RowFilter, side_text
-from webui.datasets.word_diff import WordDiff, word_diff
 
 
 @dataclass(frozen=True)

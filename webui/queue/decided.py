@@ -16,7 +16,7 @@ from hitl.review.judged import Judged
 from hitl.review.models import Review, Revision
 from hitl.review.queries import reviews_of
 from hitl.review.rubrics import CANNOT_JUDGE, Corrected, Criterion, Rubric, Scale, Spans, Text, rubric_of
-from webui.datasets.word_diff import WordDiff, word_diff
+from webui.base.word_diff import WordDiff, word_diff
 from webui.review.compared import LETTERS
 from webui.review.marking import Marked, passages
 from webui.review.wording import in_words, turn_names

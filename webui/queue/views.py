@@ -1,6 +1,7 @@
 """The queue as leads see it: what waits and why, who has it, and the rules that fill it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
@@ -25,6 +26,8 @@ from hitl.queue.rule_preview import preview_of_rule
 from hitl.queue.rules import MAX_PRIORITY_DAYS, MAX_REVIEWS_WANTED, terms_of
 from hitl.review.corrections import text_of
 from hitl.review.errors import NothingToCompareBy
+from hitl.review.models import RubricVersion
+from hitl.review.rubrics import rubric_of_version
 from hitl.review.submission import admit
 from webui.base.layout import QUEUE_KEYS
 from webui.queue.filters import AGES, KINDS, PRIORITIES, SORTS, STATES, Filters
@@ -40,7 +43,9 @@ from webui.queue.wording import (
     plural,
     preview_in_words,
     terms_in_words,
+    waits_in_words,
 )
+from webui.review.compared import LETTERS
 
 bp = Blueprint(
     "queue",
@@ -59,8 +64,9 @@ RULE = f"{PROJECT}/rules/<uuid:rule_id>"
 @allow(Permission.QUEUE)
 def index(slug: str) -> str:
     """Show the items of one state, whether people keep up, and the rules."""
-    rules, people = _rules(), {str(person.id): person.name for person in g.db.scalars(reviewers(g.project))}
-    filters = Filters.read(request.args, {str(rule.id): rule.name for rule, _, _ in rules}, people)
+    running, people = _running_rules(), _people()
+    names = {str(shown.rule.id): shown.rule.name for shown in running}
+    filters = Filters.read(request.args, names, people)
     if filters.state not in STATES:
         raise NotFound
     cursor = request.args.get("cursor")
@@ -76,11 +82,11 @@ def index(slug: str) -> str:
         kinds_in_words=kinds_in_words,
         capacity=capacity_in_words(now_and_then),
         looked_at=looked_at(now_and_then),
-        rules=rules,
+        rules=running,
         people=people,
         choices={
             "kind": KINDS,
-            "rule": [("", "Any rule"), *((str(rule.id), rule.name) for rule, _, _ in rules)],
+            "rule": [("", "Any rule"), *names.items()],
             "person": [("", "Any person"), ("nobody", "For anyone"), *people.items()],
             "priority": PRIORITIES,
             "age": AGES,
@@ -90,10 +96,29 @@ def index(slug: str) -> str:
     )
 
 
-def _rules() -> list[tuple[Rule, str, Draws]]:
+@dataclass(frozen=True)
+class ShownRule:
+    """A rule that is on, in words."""
+
+    rule: Rule
+    says: str
+    draws: Draws
+    waits: str  # why it draws nothing of some inputs; empty where nothing keeps it from it
+
+
+def _running_rules() -> list[ShownRule]:
     draws = draws_by_rule(g.db, g.project)
-    found = g.db.execute(running_rules(g.project.id))
-    return [(rule, terms_in_words(terms_of(version)), draws.get(rule.id, Draws())) for rule, version in found]
+    version = g.db.get(RubricVersion, g.project.rubric_version_id) if g.project.rubric_version_id else None
+    rubric = rubric_of_version(version) if version else None
+    return [
+        ShownRule(rule, terms_in_words(terms), draws.get(rule.id, Draws()), waits_in_words(terms, rubric))
+        for rule, version in g.db.execute(running_rules(g.project.id))
+        for terms in (terms_of(version),)
+    ]
+
+
+def _people() -> dict[str, str]:
+    return {str(person.id): person.name for person in g.db.scalars(reviewers(g.project))}
 
 
 # --- Items ------------------------------------------------------------------------------------------------------------
@@ -109,6 +134,7 @@ def show_item(slug: str, item_id: UUID) -> str:
         page=page,
         item=page.item,
         text_of=text_of,
+        letters=LETTERS,
         share_in_words=share_in_words,
         age=age,
         now=clock.now(),
@@ -277,9 +303,8 @@ def _done_with_several(done: str, act: Callable[[list[UUID]], bulk.Outcome]) -> 
         flash(outcome_in_words(done, outcome), "good" if outcome.done else "warn")
     else:
         flash("Nothing was done: choose at least one item.", "warn")
-    rules = {str(rule.id): rule.name for rule, _ in g.db.execute(running_rules(g.project.id))}
-    people = {str(person.id): person.name for person in g.db.scalars(reviewers(g.project))}
-    back = Filters.read(request.form, rules, people).as_arguments()
+    names = {str(rule.id): rule.name for rule, _ in g.db.execute(running_rules(g.project.id))}
+    back = Filters.read(request.form, names, _people()).as_arguments()
     return redirect(url_for("queue.index", slug=g.project.slug, **back) + "#h-items", 303)
 
 

@@ -9,6 +9,7 @@ from hitl.queue.queries import SlotCounts
 from hitl.queue.reasons import answers_in_words, share_in_words
 from hitl.queue.rule_preview import RulePreview
 from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms
+from hitl.review.rubrics import Rubric
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
@@ -68,6 +69,19 @@ def preview_in_words(preview: RulePreview, *, is_comparing: bool) -> str:
     if is_comparing:
         return f"Would have compared {about}{drawn} of {what} that several models answered, among {of}."
     return f"Would have drawn {about}{drawn} of {of}; {what} {fits}."
+
+
+def waits_in_words(terms: Terms, rubric: Rubric | None) -> str:
+    """Return what the rubric in use keeps a rule from; nothing where it judges all that the rule draws."""
+    if terms.compare is None or rubric is None:
+        return ""
+    counts = sorted({terms.compare.at_least, terms.compare.at_most})
+    can_judge = [rubric.can_judge("comparison", count) for count in counts]
+    if all(can_judge):
+        return ""
+    if rubric.can_judge("comparison", 2):
+        return "The rubric in use compares two responses and no more: inputs with more answers wait until one does."
+    return "The rubric in use compares no responses: nothing is drawn until one does."
 
 
 def kinds_in_words(by_kind: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-from webui.datasets.word_diff import word_diff
+from webui.base.word_diff import word_diff
 
 
 def drawn(before, after):

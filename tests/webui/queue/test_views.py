@@ -13,7 +13,7 @@ from hitl.queue.comparisons import add_comparisons
 from hitl.queue.drawing import apply_rules
 from hitl.queue.items import Wish, add_item, assign
 from hitl.queue.models import Item, Rule
-from hitl.queue.rules import AllCondition, FeedbackCondition, Terms, create_rule, newest_version, terms_of
+from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, Terms, create_rule, newest_version, terms_of
 from hitl.queue.search import index_everything
 from hitl.review.answers import Answers
 from hitl.review.judged import judged_of
@@ -448,6 +448,17 @@ class TestRules:
         )
         assert says(part="none") == "Fill in the rest, and this says how many it would have drawn."
         assert "Would have drawn" in words_of(lead.get(f"{RULES}/new").text)
+
+    def test_it_says_what_the_rubric_keeps_a_rule_from(self, committed, desk, lead):
+        create_rule(committed, desk, "Compare", Terms(compare=Comparing(at_least=2, at_most=3), rate=1))
+        committed.commit()
+        assert "The rubric in use" not in lead.get(QUEUE).text
+
+        for kind, said in (("pairwise", "compares two responses and no more"), ("thumbs", "compares no responses")):
+            criteria = [{"kind": kind, "name": "good", "label": "Good"}]
+            publish_rubric(committed, desk, Rubric.model_validate({"criteria": criteria}))
+            committed.commit()
+            assert f"The rubric in use {said}" in lead.get(QUEUE).text
 
     def test_it_switches_a_rule_off(self, committed, desk, lead):
         rule = create_rule(committed, desk, "All", Terms(condition=AllCondition(), rate=0.05))

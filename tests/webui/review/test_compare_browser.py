@@ -181,11 +181,11 @@ class TestKeys:
 class TestMouse:
     def test_the_buttons_place_and_take_out(self, compare):
         page, _ = compare()
-        page.get_by_role("button", name="Make response C first").click()
-        page.get_by_role("button", name="Make response A second").click()
+        page.get_by_role("button", name="make 1st: response C").click()
+        page.get_by_role("button", name="make 2nd: response A").click()
         expect(page.locator('[data-place-of="C"]')).to_have_text("1st")
         expect(page.locator('[data-candidate="C"]')).to_have_class(re.compile("is-first"))
-        page.get_by_role("button", name="Response C is first. Take it out").click()
+        page.get_by_role("button", name="1st: response C. Take it out").click()
 
         assert strip_of(page) == "A › (B) (C)"
         expect(page.locator('[data-place-of="A"]')).to_have_text("1st")

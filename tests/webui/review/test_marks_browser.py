@@ -90,6 +90,21 @@ class TestFormatted:
         start = text.index("from seven")
         assert spans_in(page) == [(start, start + len("from seven"), "made_up", "minor")]
 
+    def test_what_is_saved_again_is_marked_once(self, mark, desk):
+        page, lease = mark(asked(desk, HELPFUL, ERRORS, text=TEXT, open_slots=0))
+        choose(page, "open")
+        for key in ("1", "2", "Enter", "k", "3", "Enter"):
+            page.keyboard.press(key)
+        page.get_by_text("Submitted.").wait_for()
+        page.goto(page.url.split("/review")[0] + f"/leases/{lease.id}")
+        page.get_by_role("button", name="Save as revision 2").wait_for()
+        page.keyboard.press("4")
+        page.keyboard.press("Enter")
+        page.get_by_text("Saved as revision 2.").wait_for()
+
+        expect(page.locator("mark.marked")).to_have_attribute("data-numbers", "1")
+        expect(page.locator(".marks li")).to_have_count(1)
+
     def test_a_text_without_format_has_one_view(self, mark, desk):
         page, _ = mark(asked(desk, HELPFUL, ERRORS, text=TEXT, open_slots=0))
         expect(page.locator("marked-words")).to_be_visible()

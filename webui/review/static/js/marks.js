@@ -10,7 +10,8 @@
 
 (() => {
   function ownersOf(view) {
-    return [...document.querySelectorAll(`passage-marks[data-words="${CSS.escape(view.id)}"]`)].filter((owner) => owner.marks);
+    // While htmx swaps, those of the work area before are still there: they are about another element of the same id.
+    return [...document.querySelectorAll("passage-marks")].filter((owner) => owner.marks && owner.view === view);
   }
 
   function show(view) {
@@ -25,7 +26,8 @@
 
   customElements.define("passage-marks", class extends HTMLElement {
     connectedCallback() {
-      this.view = this.dataset.words && document.getElementById(this.dataset.words);
+      const around = this.closest(".work__item, [data-preview]") ?? document;
+      this.view = this.dataset.words && around.querySelector(`#${CSS.escape(this.dataset.words)}`);
       if (!this.view) return;
       this.asked = JSON.parse(this.dataset.asked);
       this.name = this.querySelector(".field__label").firstChild.textContent.trim();

@@ -258,15 +258,16 @@
       return this.nextIsEqual ? `equal to ${this.placed.at(-1)}` : IN_WORDS[this.nextPlace() - 1];
     }
 
+    /* A name begins with the words that one sees, for those who say what they press. */
     labelOf(letter) {
       const place = this.placeOf(letter);
       if (!place) {
         const words = `make ${this.nextIsEqual ? "=" : ""}${PLACES[this.nextPlace() - 1]}`;
-        return { words, name: `Make response ${letter} ${this.nextInWords()}`, isSet: false, isFirst: false };
+        return { words, name: `${words}: response ${letter}${this.nextIsEqual ? `, ${this.nextInWords()}` : ""}`, isSet: false, isFirst: false };
       }
       const isTie = this.groups[place - 1].length > 1;
-      const name = `Response ${letter} is ${isTie ? "equal " : ""}${IN_WORDS[place - 1]}. Take it out`;
-      return { words: `${isTie ? "=" : ""}${PLACES[place - 1]}`, name, isSet: true, isFirst: place === 1 };
+      const words = `${isTie ? "=" : ""}${PLACES[place - 1]}`;
+      return { words, name: `${words}: response ${letter}. Take it out`, isSet: true, isFirst: place === 1 };
     }
 
     missing() {
