@@ -40,11 +40,11 @@ Read the conversation first, then the answer that is marked, or the answers side
 
 - **Helpful**: does the user get further with it?
 - **Correct**: compare it with what the tools said. What no tool said and no one can know is made up.
-- **Correct it** when you can say it better: write the whole answer as it should have been sent. Change no more than
-  needed. Your correction is what the model learns from.
-- **Best first**: put first what you would rather have been sent. What is so comes before what reads well; a short
-  answer that says it all comes before a long one. Answers between which you would not choose share a place, and where
-  none is fit to be sent, all are bad.
+- **Correct it** when you can say it better: write the whole answer as it should have been sent. Change no more than \
+needed. Your correction is what the model learns from.
+- **Best first**: put first what you would rather have been sent. What is so comes before what reads well; a short \
+answer that says it all comes before a long one. Answers between which you would not choose share a place, and where \
+none is fit to be sent, all are bad.
 - Skip what you cannot judge, and say why.
 """
 
