@@ -12,6 +12,14 @@ from hitl.datasets.plan import Plan
 from hitl.datasets.splits import Groups
 from hitl.datasets.storage import Storage
 
+# Columns with few different values; looking for them in all others, such as texts, would cost much and find none.
+_REPEATING = frozenset(
+    {"split", "tools", "origin", "agreement", "margin", "reason", "reviewers", "rubric_version_ids", "rule_version_ids"}
+    | {"inclusion_probability"}
+)
+# Columns by which rows are found later: a reader skips the groups that cannot hold them.
+_LOOKED_UP = frozenset({"id", "row_id", "input_hash", "split", "origin", "response_id"})
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -39,5 +47,21 @@ def folder_of(version_id: UUID) -> str:
 
 
 def parquet(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
-    """Return what writes tables of this schema into an open file."""
-    return pq.ParquetWriter(file, schema, compression="zstd", compression_level=1)
+    """Return what writes tables of this schema into an open file, for good."""
+    return pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[path for path in map(_path, schema) if path.partition(".")[0] in _REPEATING],
+        write_statistics=[name for name in schema.names if name in _LOOKED_UP],
+    )
+
+
+def scratch_parquet(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """The same for a file that is read once and removed: fast before small."""
+    return pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=False, write_statistics=False)
+
+
+def _path(field: pa.Field) -> str:
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)

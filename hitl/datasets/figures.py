@@ -3,7 +3,6 @@
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +10,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hitl.datasets.gathering import Origin, Reviewed
+from hitl.datasets.gathering import Responses
 from hitl.datasets.pairs import LeftOut
 from hitl.datasets.sides import Side
 
@@ -43,11 +42,23 @@ class Figures:
         self.left_out[left_out.reason] += 1
         self.conflicts += left_out.is_conflict
 
-    def count_row(self, origin: str, agreement: float, duplicates: int, is_conflict: bool) -> None:
-        """Count a row."""
-        self.rows += 1
-        self.origins[origin] += 1
-        self.agreement_sum += agreement
+    def count_rows(self, rows: pa.Table, responses: Responses) -> None:
+        """Count rows, with the responses that they are made of."""
+        self.rows += rows.num_rows
+        self.origins.update(_values(rows, "origin"))
+        self.agreement_sum = sum(_values(rows, "agreement"), self.agreement_sum)
+        self._reviewers.update(_values_of_lists(rows, "reviewers"))
+        self._rubrics.update(_values_of_lists(rows, "rubric_version_ids"))
+        if "is_good" in rows.schema.names:
+            self._verdicts.update("good" if is_good else "bad" for is_good in _values(rows, "is_good"))
+        response_ids = _values_of_lists(rows, "response_ids")
+        self.models.update(map(responses.models.__getitem__, response_ids))
+        made_at = {responses.made_at[one] for one in response_ids}
+        self.first = min(made_at if self.first is None else made_at | {self.first})
+        self.last = max(made_at if self.last is None else made_at | {self.last})
+
+    def count_merged(self, duplicates: int, is_conflict: bool) -> None:
+        """Count what a row says of several judgements."""
         self.duplicates += duplicates
         self.conflicts += is_conflict
 
@@ -57,22 +68,11 @@ class Figures:
         self._length_ratios.append(long / max(short, 1))
         self._chosen_longer += long > short
 
-    def count_verdict(self, is_good: bool) -> None:
-        """Count an answer that was found good, or bad."""
-        self._verdicts["good" if is_good else "bad"] += 1
-
-    def count_sources(self, responses: Iterable[Origin], reviewed: Iterable[Reviewed]) -> None:
-        """Note whose answers a row is made of, and who judged them."""
-        for response in responses:
-            self.models[response.model] += 1
-            made_at = response.created_at
-            if self.first is None or made_at < self.first:
-                self.first = made_at
-            if self.last is None or made_at > self.last:
-                self.last = made_at
-        for one in reviewed:
-            self._reviewers.add(one.reviewer)
-            self._rubrics.add(one.rubric_version_id)
+    def count_all_lengths(self, chosen: pa.Array, rejected: pa.Array) -> None:
+        """Note how long many such sides are."""
+        ratios = pc.divide(pc.cast(chosen, pa.float64()), pc.max_element_wise(rejected, 1))
+        self._length_ratios.extend(ratios.to_pylist())
+        self._chosen_longer += pc.sum(pc.greater(chosen, rejected)).as_py() or 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as the version keeps them."""
@@ -105,6 +105,16 @@ class Figures:
             "ratio_edges": list(RATIO_EDGES),
             "pairs_by_ratio": bars,  # below the first edge, between each two, above the last
         }
+
+
+def _values(rows: pa.Table, column: str) -> list[Any]:
+    values: list[Any] = rows.column(column).to_pylist()
+    return values
+
+
+def _values_of_lists(rows: pa.Table, column: str) -> list[Any]:
+    values: list[Any] = pc.list_flatten(rows.column(column)).to_pylist()
+    return values
 
 
 def _median(numbers: "array[float]") -> float:

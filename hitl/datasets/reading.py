@@ -1,7 +1,7 @@
 """Plain rows for a freeze: what was learned, in the order of the inputs, and what it refers to.
 
-Ids come as texts and JSON as it is stored, for most of it is passed on and never looked at. No transaction lasts longer
-than one of these reads, so that a freeze holds no old snapshot in the way of the review queue.
+Ids come as texts and JSON as the bytes that are stored, for most of it is passed on and never looked at. No transaction
+lasts longer than one of these reads, so that a freeze holds no old snapshot in the way of the review queue.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from psycopg.adapt import Buffer, Loader
 from sqlalchemy import (
     ARRAY,
     Column,
     ColumnElement,
-    Row,
+    Connection,
     Text,
     Uuid,
     bindparam,
@@ -27,7 +28,9 @@ from sqlalchemy import (
     tuple_,
     type_coerce,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
 
 from hitl.capture.models import Conversation, Response
@@ -49,9 +52,33 @@ def text(column: Any) -> ColumnElement[str]:
     return cast(column, Text)
 
 
+class stored_json(FunctionElement[Any]):
+    """A JSON column as the bytes that are stored: nothing is built from them in this process."""
+
+    type: NullType = NullType()
+    inherit_cache = True
+
+
+@compiles(stored_json, "postgresql")
+def _postgresql_json(element: Any, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))  # `_rows` tells the driver how to load it
+
+
+@compiles(stored_json, "sqlite")
+def _sqlite_json(element: Any, compiler: Any, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+
+
+class _AsBytes(Loader):
+    """Loads what PostgreSQL sends as text, in UTF-8, as it comes."""
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
 RESPONSE_COLUMNS = (
     text(Response.id),
-    text(Response.output),
+    stored_json(Response.output),
     text(Response.conversation_id),
     Response.end_user,
     Conversation.end_user.label("end_user_of_conversation"),  # another of its responses may have named them
@@ -73,9 +100,9 @@ def learned(database: Database, plan: Plan) -> Iterator[Plain]:
             columns: tuple[Any, ...] = (
                 text(Evidence.input_response_id),
                 text(Evidence.a_response_id),
-                text(Evidence.a_output),
+                stored_json(Evidence.a_output),
                 text(Evidence.b_response_id),
-                text(Evidence.b_output),
+                stored_json(Evidence.b_output),
                 Evidence.outcome,
                 Evidence.distance,
                 Evidence.origin,
@@ -85,7 +112,7 @@ def learned(database: Database, plan: Plan) -> Iterator[Plain]:
         case "demonstration":
             columns = (
                 text(Demonstration.response_id),
-                text(Demonstration.output),
+                stored_json(Demonstration.output),
                 Demonstration.origin,
                 text(Demonstration.revision_id),
             )
@@ -112,7 +139,7 @@ def revisions_frozen(db: Session, plan: Plan, revision_ids: Iterable[str]) -> di
 
 def responses(db: Session, response_ids: Iterable[str], *, with_input: bool) -> Sequence[Plain]:
     """Return RESPONSE_COLUMNS of these responses, and their inputs (else none)."""
-    asked = text(Response.input) if with_input else null()
+    asked = stored_json(Response.input) if with_input else null()
     query = select(*RESPONSE_COLUMNS, asked).outerjoin(Conversation, Conversation.id == Response.conversation_id)
     return rows_with(db, query, Response.id, response_ids)
 
@@ -130,7 +157,7 @@ def rows_with(
     wanted = list(identifiers)
     if not wanted:
         return []
-    connection = db.connection()  # plain rows: the session's own results cost a third more
+    connection = db.connection()
     if connection.dialect.name == "sqlite":
         ids: Any = func.json_each(bindparam("ids")).table_valued("value")
         given: Any = orjson.dumps(wanted).decode()
@@ -140,7 +167,7 @@ def rows_with(
         array = cast(bindparam("ids", type_=ARRAY(Text)), ARRAY(Uuid))
         given = wanted
         query = query.where(column.in_(select(func.unnest(array))))
-    return connection.execute(query, {"ids": given}).all()
+    return _rows(connection, query, {"ids": given})
 
 
 def _wanted(
@@ -188,7 +215,7 @@ def _in_time(plan: Plan, query: Any, response_id: InstrumentedAttribute[UUID]) -
     return query
 
 
-def _pages(database: Database, query: Any, identifier: InstrumentedAttribute[UUID]) -> Iterator[Row[Any]]:
+def _pages(database: Database, query: Any, identifier: InstrumentedAttribute[UUID]) -> Iterator[Plain]:
     """Yield the rows of a query by input and id, a page in each transaction. An index has them in this order."""
     input_hash: Column[str] = identifier.class_.__table__.c.input_hash
     query = query.order_by(input_hash, identifier).limit(PAGE)
@@ -198,8 +225,19 @@ def _pages(database: Database, query: Any, identifier: InstrumentedAttribute[UUI
     last: dict[str, Any] = {}
     while True:
         with database.reading() as db:
-            page = db.connection().execute(query.where(after) if last else query, last).all()
+            page = _rows(db.connection(), query.where(after) if last else query, last)
         yield from page
         if len(page) < PAGE:
             return
         last = {"last_hash": page[-1][0], "last_id": UUID(page[-1][1])}
+
+
+def _rows(connection: Connection, query: Any, values: dict[str, Any]) -> list[Plain]:
+    """Return the rows of a query as the driver makes them: plain tuples, not SQLAlchemy's, which cost as much again."""
+    result = connection.execute(query, values)
+    cursor: Any = result.cursor
+    if connection.dialect.name == "postgresql":
+        cursor.adapters.register_loader("json", _AsBytes)
+    rows: list[Plain] = cursor.fetchall()
+    result.close()
+    return rows

@@ -24,6 +24,7 @@ from hitl.datasets.sides import Side
 ROWS_PER_GROUP = 2_000
 DIGEST_BYTES = 32
 _HASHED_AT_ONCE = 16_384  # digests
+_SPLIT_MEMBERS = [b',"split":"%b","tools":' % split.encode() for split in SPLITS]
 
 _TEXT, _TEXTS = pa.string(), pa.list_(pa.string())
 
@@ -71,19 +72,17 @@ def row_schema(kind: str) -> pa.Schema:
     )
 
 
+def gathered_schema(kind: str) -> pa.Schema:
+    """Return the columns that are gathered row by row: what the others follow from."""
+    row = [field for field in row_schema(kind) if field.name != "split"]
+    lineage = [field for field in lineage_schema(kind) if field.name not in ("row_id", "response_id")]
+    hashes = ("hashes", pa.binary(len(SPLITS) * DIGEST_BYTES))  # the row's hash in each split
+    return pa.schema([*row, hashes, ("ties", pa.list_(pa.binary(16))), *lineage])
+
+
 def scratch_schema(kind: str) -> pa.Schema:
     """Return the columns of the first pass: the row without its split, its hashes, its ties, and its lineage."""
-    row = [field for field in row_schema(kind) if field.name != "split"]
-    lineage = [field for field in lineage_schema(kind) if field.name != "row_id"]
-    return pa.schema(
-        [
-            *row,
-            ("hashes", pa.binary(len(SPLITS) * DIGEST_BYTES)),  # its hash in each split
-            ("lineage_hash", pa.binary(DIGEST_BYTES)),
-            ("ties", pa.list_(pa.binary(16))),
-            *lineage,
-        ]
-    )
+    return pa.schema([*gathered_schema(kind), ("response_id", _TEXT), ("lineage_hash", pa.binary(DIGEST_BYTES))])
 
 
 class Content(NamedTuple):
@@ -106,35 +105,36 @@ class Content(NamedTuple):
         if is_good is not None:
             columns["is_good"] = is_good
             spelled["is_good"] = b"true" if is_good else b"false"
-        return cls(columns, *_hashes(spelled, canonical_json(tools) if tools else b"null"))
+        members = b",".join([b'"%b":%b' % (name.encode(), spelled[name]) for name in sorted(spelled)])
+        return cls(columns, *id_and_hashes(b"{" + members, canonical_json(tools) if tools else b"null"))
 
 
-def _hashes(spelled: dict[str, bytes], tools: bytes) -> tuple[str, bytes]:
-    """Return id and hashes: SHA-256 of canonical JSON objects whose values are already spelled.
+def id_and_hashes(members: bytes, tools: bytes = b"null") -> tuple[str, bytes]:
+    """Return a row's id and its hash in each split.
 
-    Of all names only "tools" comes after "split", so that what differs between the four objects is at the end.
+    members: the canonical JSON of its content up to "split" and "tools". Of all names only "tools" comes after "split",
+        so that what differs between the four objects is at the end.
     """
-    members = b",".join([b'"%s":%s' % (name.encode(), spelled[name]) for name in sorted(spelled)])
-    common = hashlib.sha256(b"{" + members)
-    ending = b',"tools":%s}' % tools
-    in_splits = []
-    for split in SPLITS:
+    common = hashlib.sha256(members)
+    in_splits = b""
+    for split in _SPLIT_MEMBERS:
         whole = common.copy()
-        whole.update(b',"split":"%s"' % split.encode() + ending)
-        in_splits.append(whole.digest())
-    common.update(ending)
-    return common.hexdigest(), b"".join(in_splits)
+        whole.update(split + tools + b"}")
+        in_splits += whole.digest()
+    common.update(b',"tools":' + tools + b"}")
+    return common.hexdigest(), in_splits
 
 
 def table_of(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     """Return rows, given as values in the order of the columns, as an Arrow table."""
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.Table.from_arrays(
-        [_array(field, values) for field, values in zip(schema, columns, strict=True)], schema=schema
+        [array_of(field, values) for field, values in zip(schema, columns, strict=True)], schema=schema
     )
 
 
-def _array(field: pa.Field, values: Sequence[Any]) -> pa.Array:
+def array_of(field: pa.Field, values: Sequence[Any]) -> pa.Array:
+    """Return the values of a column as an Arrow array."""
     if not pa.types.is_list(field.type):
         return pa.array(values, field.type)
     # Whole at a time, for Arrow's own way looks into each list twice.

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hitl.datasets.attempt import Attempt, parquet
+from hitl.datasets.behind import written_behind
 from hitl.datasets.rows import DIGEST_BYTES, ROWS_PER_GROUP, hash_of_all, lineage_schema, raw_bytes, row_schema
 from hitl.datasets.selection import SPLITS, Split
 
@@ -40,14 +41,16 @@ def write_files(attempt: Attempt, seed: str) -> FrozenFiles:
         attempt.storage.writing(attempt.name("lineage.parquet")) as lineage_file,
         parquet(rows_file, row_schema(plan.kind)) as rows,
         parquet(lineage_file, lineage_schema(plan.kind)) as origins,
+        written_behind(rows) as write_rows,
+        written_behind(origins) as write_origins,
     ):
         for batch in pq.ParquetFile(scratch).iter_batches(ROWS_PER_GROUP):
             inputs = batch.column("input_hash").to_pylist()
             split_of_row = [splits.of(input_hash) for input_hash in inputs]
             counts.update(split_of_row)
             table = pa.Table.from_batches([batch])
-            rows.write_table(table.append_column("split", pa.array(split_of_row)).select(rows.schema.names))
-            origins.write_table(table.rename_columns({"id": "row_id"}).select(origins.schema.names))
+            write_rows(table.append_column("split", pa.array(split_of_row)).select(rows.schema.names))
+            write_origins(table.rename_columns({"id": "row_id"}).select(origins.schema.names))
             content += _hashes(batch, split_of_row)
             is_tested = [split == "test" for split in split_of_row]
             tested.update(compress(inputs, is_tested))

@@ -22,7 +22,7 @@ class Side:
 
     __slots__ = ("_exact", "_folded", "_message", "_spelled", "_text", "response_id")
 
-    def __init__(self, text: str | None, response_id: str | None = None, message: Message | None = None) -> None:
+    def __init__(self, text: bytes | None, response_id: str | None = None, message: Message | None = None) -> None:
         self._text = text
         self._message = message
         self._spelled: bytes | None = None
@@ -39,7 +39,7 @@ class Side:
     def message(self) -> Message:
         """The message, its keys in the order of their capture."""
         if self._message is None:
-            self._message = orjson.loads(self._text or "{}")
+            self._message = orjson.loads(self._text or b"{}")
         return self._message
 
     @property

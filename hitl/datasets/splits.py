@@ -52,22 +52,24 @@ class Groups:
         self._parent = array("I")
         self._are_joined = True
 
-    def add_row(self, input_hash: str, ties: Iterable[bytes]) -> None:
-        """Note a row: its input, and digests of what else ties it to other rows. Inputs come in their order."""
-        if input_hash != self._last_input:
-            if input_hash < self._last_input:
-                raise ValueError("rows must come in the order of their inputs")
-            self._last_input = input_hash
-            self._parent.append(len(self._parent))
-            self._rows_of_input.append(0)
-            self._is_held_out.append(input_hash in self._held_out)
-        number = len(self._parent) - 1
-        self._rows_of_input[number] += 1
-        for tie in ties:
-            self._ties += tie
-            self._input_of_tie.append(number)
-            if tie in self._held_out_ties:
-                self._is_held_out[number] = True
+    def add_rows(self, input_hashes: Iterable[str], ties: Iterable[Iterable[bytes]]) -> None:
+        """Note rows: their inputs, and digests of what else ties each to other rows. Inputs come in their order."""
+        last, number = self._last_input, len(self._parent) - 1
+        for input_hash, ties_of_row in zip(input_hashes, ties, strict=True):
+            if input_hash != last:
+                if input_hash < last:
+                    raise ValueError("rows must come in the order of their inputs")
+                last, number = input_hash, number + 1
+                self._parent.append(number)
+                self._rows_of_input.append(0)
+                self._is_held_out.append(input_hash in self._held_out)
+            self._rows_of_input[number] += 1
+            for tie in ties_of_row:
+                self._ties += tie
+                self._input_of_tie.append(number)
+                if tie in self._held_out_ties:
+                    self._is_held_out[number] = True
+        self._last_input = last
         self._are_joined = False
 
     def splits(self, seed: str, shares: Shares) -> "Splits":

@@ -37,7 +37,7 @@ shares = st.sampled_from(
 def grouped(rows: list[Row], held_out=(), held_out_ties=()) -> Groups:
     groups = Groups(held_out, {tie_digest(tie) for tie in held_out_ties})
     for input_hash, ties in sorted(rows, key=lambda row: row[0]):
-        groups.add_row(input_hash, map(tie_digest, ties))
+        groups.add_rows([input_hash], [map(tie_digest, ties)])
     return groups
 
 
@@ -106,10 +106,10 @@ def test_groups_are_the_connected_components(rows, random):
 
 def test_inputs_out_of_order_are_refused():
     groups = Groups()
-    groups.add_row("b", ())
+    groups.add_rows(["b"], [()])
 
     with pytest.raises(ValueError, match="order"):
-        groups.add_row("a", ())
+        groups.add_rows(["a"], [()])
 
 
 @pytest.mark.parametrize("seed", ["hotel-desk", "", "7"])
