@@ -3,16 +3,17 @@
 import importlib
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version as version_of
 from typing import Any, NoReturn
 
-from flask import Flask, Response, current_app, g, redirect, request, session, url_for
+from flask import Flask, Response, after_this_request, current_app, g, redirect, request, session, url_for
 from flask_openapi3 import Info, OpenAPI
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from pydantic import ValidationError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from hitl.accounts import access
+from hitl.accounts import access, keys
 from hitl.core import errors, http, schema
 from hitl.core.instance import Instance, ensure_ready
 from webui.base import register_pages
@@ -145,8 +146,17 @@ def _recognise_program() -> None:
     if found is None:
         return
     _remember(found)
+    if keys.is_use_to_be_noted(g.api_key):
+        after_this_request(_note_use)
     if _slug() not in (None, g.project.slug):
         raise errors.NotFound  # a key knows one project; it does not learn which others there are
+
+
+def _note_use(response: Response) -> Response:
+    """Note after the answer is sent that the key was used: nobody waits for it."""
+    instance: Instance = current_app.extensions["hitl"]
+    response.call_on_close(partial(keys.note_use, instance.database, g.api_key.id))
+    return response
 
 
 def _recognise_person() -> None:

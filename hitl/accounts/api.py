@@ -32,5 +32,6 @@ def show_key() -> Response:
             permissions=sorted(g.permissions),
             project=ProjectSummary(id=project.id, slug=project.slug, name=project.name),
             created_at=key.created_at,
+            last_used_at=key.last_used_at,
         )
     )

@@ -251,11 +251,13 @@ def list_keys(slug: str, as_json: bool) -> None:
     """List a project's keys."""
     with open_ready_instance().database.reading() as db:
         found = [_described_key(row) for row in db.scalars(keys.keys_of(projects.project_of_slug(db, slug)))]
-    lines = [
-        f"{k['hint']}…  {k['name']:24} {k['maker']:32} {','.join(k['scopes'])}{'  revoked' if k['revoked_at'] else ''}"
-        for k in found
-    ]
-    _say({"keys": found}, as_json, *lines)
+    _say({"keys": found}, as_json, *map(_key_in_words, found))
+
+
+def _key_in_words(k: dict[str, Any]) -> str:
+    used = f"used {k['last_used_at']:%Y-%m-%d}" if k["last_used_at"] else "never used"
+    ended = "  revoked" if k["revoked_at"] else ""
+    return f"{k['hint']}…  {k['name']:24} {k['maker']:32} {used:16} {','.join(k['scopes'])}{ended}"
 
 
 @key.command("revoke")
@@ -338,5 +340,6 @@ def _described_key(row: ApiKey) -> dict[str, Any]:
         "maker": row.maker.email,
         "scopes": row.scopes,
         "created_at": row.created_at,
+        "last_used_at": row.last_used_at,
         "revoked_at": row.revoked_at,
     }

@@ -154,12 +154,32 @@ def _works() -> tuple[ColumnElement[bool], ...]:
 
 
 def _use_up(db: Session, invitation: Invitation, user: User) -> None:
-    """Note who used it. Of two who use one link at the same moment the second finds it used: InvitationEnded."""
+    """Note who used it. Of two who use one link at the same moment the second finds it used: InvitationEnded.
+
+    So does whoever uses it while its maker is losing the right to invite.
+    """
     mine = update(Invitation).where(Invitation.id == invitation.id, *_works())
     taken = db.execute(mine.values(used_at=clock.now(), used_by_id=user.id).returning(Invitation.id))
-    if taken.first() is None:
+    if taken.first() is None or not _is_still_backed(db, invitation):
         raise InvitationEnded
     audit.record(db, user, "invitation_used", invitation, invitation.project)
+
+
+def _is_still_backed(db: Session, invitation: Invitation) -> bool:
+    """Ask again whether the maker may invite: a change that was under way when it was asked first is waited for."""
+    if invitation.made_by_id is None:
+        return True
+    role = db.scalar(
+        select(Membership.role)
+        .join(User, User.id == Membership.user_id)
+        .where(
+            Membership.user_id == invitation.made_by_id,
+            Membership.project_id == invitation.project_id,
+            User.deactivated_at.is_(None),
+        )
+        .with_for_update(read=True)
+    )
+    return role is not None and _covers(ROLES[role], invitation.role)
 
 
 def _covers(permissions: frozenset[Permission], role: str) -> bool:

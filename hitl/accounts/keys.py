@@ -1,9 +1,13 @@
 """API keys: how programs come in."""
 
+import contextlib
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts import audit
@@ -13,9 +17,11 @@ from hitl.accounts.models import ApiKey, Project, User
 from hitl.accounts.names import clean_name
 from hitl.accounts.permissions import SCOPES, Permission, permissions_of_scopes
 from hitl.core import clock
+from hitl.core.database import Database
 from hitl.core.secrets import token_digest
 
 HINT_CHARACTERS = len(TOKEN_PREFIX) + 6
+USE_NOTED_EACH = timedelta(hours=1)
 
 
 def create_key(
@@ -56,6 +62,29 @@ def revoke_key(db: Session, key: ApiKey, by: User | None = None) -> None:
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         audit.record(db, by, "key_revoked", key, key.project, name=key.name)
+
+
+def is_use_to_be_noted(key: ApiKey) -> bool:
+    """Whether what is known of a key's last use is so old that this one should be noted."""
+    return key.last_used_at is None or key.last_used_at <= clock.now() - USE_NOTED_EACH
+
+
+def note_use(database: Database, key_id: UUID) -> None:
+    """Note that a key is used, at most once in a while: a row that each request writes would hold up the next.
+
+    In a transaction of its own, since a request that only reads cannot write. Where the database is too busy just now,
+    the next request notes it.
+    """
+    last, now = ApiKey.last_used_at, clock.now()
+    unnoted = (ApiKey.id == key_id) & (last.is_(None) | (last <= now - USE_NOTED_EACH))
+    with contextlib.suppress(OperationalError), database.writing() as db:
+        db.execute(update(ApiKey).where(unnoted).values(last_used_at=now))
+
+
+def working_keys_by_maker(project: Project) -> Select[UUID, int]:
+    """By maker: how many keys to a project they made that are not revoked."""
+    working = (ApiKey.project_id == project.id) & ApiKey.revoked_at.is_(None)
+    return select(ApiKey.maker_id, func.count()).where(working).group_by(ApiKey.maker_id)
 
 
 def keys_of(project: Project) -> Select[ApiKey]:

@@ -74,6 +74,7 @@ class ApiKey(Base):
     hint: Mapped[str]  # its first characters, to tell keys apart
     scopes: Mapped[list[str]]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    last_used_at: Mapped[datetime | None]  # to the hour: see hitl/accounts/keys.py
     revoked_at: Mapped[datetime | None]
 
     project: Mapped[Project] = relationship()

@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import Field
+
 from hitl.core.http import ApiModel
 
 
@@ -23,3 +25,4 @@ class KeyInfo(ApiModel):
     permissions: list[str]  # what the scopes allow now, as far as the maker's role covers them
     project: ProjectSummary
     created_at: datetime
+    last_used_at: datetime | None = Field(description="To the hour; null before its first use")

@@ -136,6 +136,20 @@ def lease_counts(project: Project) -> Select[int, int]:
     )
 
 
+def holdings(project: Project) -> Select[UUID, int, int]:
+    """By person: how many items of a project they hold, and how many are kept for them."""
+    held = select(Lease.reviewer_id, literal(1).label("held"), literal(0).label("kept")).where(
+        Lease.project_id == project.id, Lease.ended_as.is_(None)
+    )
+    kept = (
+        select(Assignment.reviewer_id, literal(0), literal(1))
+        .join(Item, Item.id == Assignment.item_id)
+        .where(Item.project_id == project.id, IS_RESERVING)
+    )
+    both = union_all(held, kept).subquery()
+    return select(both.c.reviewer_id, func.sum(both.c.held), func.sum(both.c.kept)).group_by(both.c.reviewer_id)
+
+
 def stuck_items(project: Project) -> Select[Item]:
     """Items that nobody can finish: a slot is open to nobody eligible, or reserved for somebody who is no longer."""
     return open_items(project).where(is_stuck(project))

@@ -1,5 +1,6 @@
 """Who works in a project."""
 
+from collections import defaultdict
 from uuid import UUID
 
 from flask import Response, current_app, flash, g, make_response, redirect, render_template, request, url_for
@@ -9,9 +10,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from hitl.accounts import members, reset_links, users
 from hitl.accounts.access import allow
 from hitl.accounts.errors import UnknownEmail
+from hitl.accounts.keys import working_keys_by_maker
 from hitl.accounts.models import Membership, User
 from hitl.accounts.permissions import ROLES, Permission
 from hitl.core.errors import Conflict, Invalid, NotFound
+from hitl.queue.queries import holdings
 from webui.accounts.blueprint import bp
 
 ROLE_HINTS = {
@@ -118,6 +121,7 @@ def _page(
         project=g.project,
         members=listed,
         managed=set(g.db.scalars(managed)),
+        would_lose=_would_lose(),
         roles=list(ROLES),
         role_hints=ROLE_HINTS,
         problems=problems or {},
@@ -126,6 +130,21 @@ def _page(
         link_for=link_for,
     )
     return make_response(page, status)
+
+
+def _would_lose() -> dict[UUID, str]:
+    """Say by person what goes with their membership, for those who have something."""
+    parts: dict[UUID, list[str]] = defaultdict(list)
+    for person, held, kept in g.db.execute(holdings(g.project)):
+        parts[person] += [_number(held, "item held")] * bool(held) + [_number(kept, "item kept for them")] * bool(kept)
+    for person, made in g.db.execute(working_keys_by_maker(g.project)):
+        parts[person].append(_number(made, "key"))
+    return {person: ", ".join(said) for person, said in parts.items()}
+
+
+def _number(count: int, what: str) -> str:
+    noun, _, more = what.partition(" ")
+    return f"{count:,} {noun}{'s' if count != 1 else ''} {more}".rstrip()
 
 
 def _back() -> AnyResponse:

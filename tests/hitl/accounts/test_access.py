@@ -114,6 +114,27 @@ class TestPersonOfSession:
         assert person_of_session(db, nonsense) is None
 
 
+class TestNoteUse:
+    def test_it_notes_a_use_at_most_once_an_hour(self, committed, shared_database, hands):
+        admin = factories.Membership(role="admin")
+        key, _ = keys.create_key(committed, admin.project, admin.user, "ingest", ["capture"])
+        committed.commit()
+
+        def note():
+            keys.note_use(shared_database, key.id)
+            committed.refresh(key)
+            committed.commit()
+            return key.last_used_at
+
+        first = note()
+        assert not keys.is_use_to_be_noted(key)
+        hands.move(minutes=59)
+        assert note() == first
+        hands.move(minutes=2)
+        assert keys.is_use_to_be_noted(key)
+        assert note() > first
+
+
 class TestProgramOfToken:
     def test_it_knows_a_key_by_its_token(self, db, project, admin):
         key, token = keys.create_key(db, project, admin, "ingest", ["capture"])

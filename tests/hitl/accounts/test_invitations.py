@@ -1,4 +1,4 @@
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from sqlalchemy import func, select
@@ -69,6 +69,27 @@ class TestMaking:
 
 
 class TestAccepting:
+    def test_it_ends_with_its_makers_right_even_at_that_moment(self, committed, shared_database):
+        """Both databases wait for the change: SQLite before the look, PostgreSQL before the invitation is used up."""
+        maker, person = factories.Membership(role="admin"), factories.User()
+        factories.Membership(role="admin", project=maker.project)
+        token = invite(committed, maker.project, maker.user)
+        committed.commit()
+
+        def use():
+            with shared_database.writing() as db:
+                invitations.accept(db, token, db.get_one(User, person.id))
+
+        with ThreadPoolExecutor(1) as elsewhere:
+            members.change_role(committed, maker, "engineer")
+            committed.flush()
+            using = elsewhere.submit(use)
+            wait([using], timeout=0.5)
+            assert not using.done()
+            committed.commit()
+            with pytest.raises(InvitationEnded):
+                using.result()
+
     def test_somebody_with_an_account_joins_once(self, db, project, admin, person):
         token = invite(db, project, admin, role="lead")
 

@@ -109,6 +109,17 @@ class TestMembers:
         for action in ("role", "removal", "reset-link", "deactivation"):
             assert visitor.send(members, f"{members}/{other.id}/{action}", role="admin").status_code == 404
 
+    def test_it_says_what_goes_with_a_member(self, visitor, admin, person, project, members, committed):
+        factories.Lease(item=factories.Item(project=project), reviewer=person)
+        create_key(committed, project, admin, "Ingest", ["capture"])
+        committed.commit()
+        visitor.sign_in(admin)
+        page = visitor.get(members).text
+
+        assert page.count("Goes with them") == 2
+        assert "1 item held." in page
+        assert "1 key." in page
+
     def test_names_are_shown_as_text(self, visitor, admin, project, members, committed):
         make_member(committed, project, "lead", name="<script>alert(1)</script>")
         visitor.sign_in(admin)
@@ -125,9 +136,14 @@ class TestKeys:
         def ask():
             return client.get("/api/v1/key", headers={"Authorization": f"Bearer {token}"})
 
-        assert ask().json["scopes"] == ["capture", "feedback"]
+        assert "never" in visitor.get(keys).text
+        first = ask()
+        assert (first.json["scopes"], first.json["last_used_at"]) == (["capture", "feedback"], None)
+        first.close()  # as a server does once it is sent
         key = program_of_token(committed, token).api_key
         committed.commit()
+        assert ask().json["last_used_at"] == key.last_used_at.isoformat().replace("+00:00", "Z")
+        assert f"{key.last_used_at:%Y-%m-%d %H:00}" in visitor.get(keys).text
         visitor.send(keys, f"{keys}/{key.id}/revocation")
         assert ask().status_code == 401
         assert "revoked" in visitor.get(keys).text
