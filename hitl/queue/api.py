@@ -29,7 +29,7 @@ from hitl.queue.items import (
     item_of_project,
     unassign,
 )
-from hitl.queue.models import Assignment, Item, ItemTarget, Lease
+from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import (
     SlotCounts,
     running_leases,
@@ -263,8 +263,8 @@ def _lease(path: LeasePath) -> Lease:
 
 
 def _shown(lease: Lease) -> dict[str, object]:
-    targets = selectinload(Item.targets).joinedload(ItemTarget.response)
-    return lease_as_json(g.db, lease, g.db.get_one(Item, lease.item_id, options=[targets]))
+    leases.load_subject(g.db, lease)
+    return lease_as_json(g.db, lease, lease.item)
 
 
 def _item(path: ItemPath) -> Item:

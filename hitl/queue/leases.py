@@ -8,30 +8,54 @@ Where the slot goes at each end is written in slots.py, how the next item is fou
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, exists, inspect, literal_column, or_, select
+from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.core import clock
 from hitl.core.errors import NotFound
+from hitl.core.prepared import Prepared
 from hitl.queue.claiming import MAX_RUNNING_LEASES as MAX_RUNNING_LEASES
 from hitl.queue.claiming import claim as claim
 from hitl.queue.claiming import end_of_lease, is_at_limit
 from hitl.queue.errors import LeaseEnded, TooManyLeases
-from hitl.queue.models import Assignment, Item, Lease
+from hitl.queue.models import Assignment, Item, ItemTarget, Lease
 from hitl.queue.queries import BARRING_ENDS
-from hitl.queue.slots import end_assignment, lock_item, lock_reviewer, settle, standing_assignment, take_open_slot
+from hitl.queue.slots import (
+    end_assignment,
+    lock_item,
+    lock_reviewer,
+    read_lease_again,
+    settle,
+    standing_assignment,
+    take_open_slot,
+)
 from hitl.queue.sweeping import end_lease, release
 from hitl.queue.sweeping import expire_due as expire_due
 
 
 def lease_held_by(db: Session, reviewer: User, lease_id: UUID, project: Project) -> Lease:
     """Return a person's lease, which may have ended. Raises NotFound if it is not theirs or not of this project."""
-    lease = db.get(Lease, lease_id)
+    lease = db.scalars(_LEASE_WITH_SUBJECT, {"lease": lease_id}).unique().one_or_none()
     if lease is None or lease.reviewer_id != reviewer.id or lease.project_id != project.id:
         raise NotFound
     return lease
+
+
+def load_subject(db: Session, lease: Lease) -> None:
+    """Read what a lease is about in one statement: its item, the targets, the responses."""
+    if "item" in inspect(lease).unloaded:
+        item = db.scalars(_ITEM_WITH_SUBJECT, {"item": lease.item_id}).unique().one()
+        set_committed_value(lease, "item", item)
+
+
+_RESPONSES = joinedload(Item.targets).joinedload(ItemTarget.response)
+_ITEM_WITH_SUBJECT = select(Item).where(Item.id == bindparam("item")).options(_RESPONSES)
+_LEASE_WITH_SUBJECT = (
+    select(Lease).where(Lease.id == bindparam("lease")).options(joinedload(Lease.item).options(_RESPONSES))
+)
 
 
 def extend(db: Session, lease: Lease) -> None:
@@ -88,14 +112,16 @@ def complete(db: Session, lease: Lease, locked: Item | None = None) -> bool:
     Raises LeaseEnded after a skip or an earlier review.
     """
     item = locked or _lock(db, lease)
-    others = _others_that_run_or_bar(db, lease)
+    has_others, is_assigned = _what_else_they_have(db, lease)
+    others = _others_that_run_or_bar(db, lease) if has_others else ()
     if any(one.ended_as in BARRING_ENDS for one in (lease, *others)):
         raise LeaseEnded
-    has_slot = [lease.holds_slot, _give_up(others), _give_up_assignment(db, lease)]
+    has_slot = [lease.holds_slot, _give_up(others), is_assigned and _give_up_assignment(db, lease)]
+    if has_others or is_assigned:
+        db.flush()
     lease.holds_slot = any(has_slot) or take_open_slot(item)
     end_lease(lease, "completed")
-    settle(db, item)
-    db.flush()
+    settle(db, item, ended=lease)
     return lease.holds_slot
 
 
@@ -135,13 +161,41 @@ def _lock(db: Session, lease: Lease) -> Item:
     """Lock what a lease's end touches, and read the lease as it is now."""
     lock_reviewer(db, lease.reviewer_id, lease.project_id)
     item = lock_item(db, lease.item_id)
-    db.refresh(lease)
+    read_lease_again(db, lease)
     return item
 
 
 def _ensure_running(lease: Lease) -> None:
     if lease.ended_as is not None:
         raise LeaseEnded
+
+
+def _what_else_they_have(db: Session, lease: Lease) -> tuple[bool, bool]:
+    """Whether this person has other leases on this item that run or bar them, and whether it is assigned to them.
+
+    Mostly neither, so it is asked before either is read.
+    """
+    db.flush()
+    asked = {"item": lease.item_id, "reviewer": lease.reviewer_id, "lease": lease.id}
+    has_others, is_assigned = _WHAT_ELSE.first(db.connection(), asked) or (False, False)
+    return bool(has_others), bool(is_assigned)
+
+
+_WHAT_ELSE = Prepared(
+    select(  # type: ignore[arg-type]  # takes any columns
+        exists().where(
+            Lease.item_id == bindparam("item"),
+            Lease.reviewer_id == bindparam("reviewer"),
+            Lease.id != bindparam("lease"),
+            or_(Lease.ended_as.is_(None), Lease.ended_as.in_([literal_column(f"'{end}'") for end in BARRING_ENDS])),
+        ),
+        exists().where(
+            Assignment.item_id == bindparam("item"),
+            Assignment.reviewer_id == bindparam("reviewer"),
+            Assignment.ended_at.is_(None),
+        ),
+    )
+)
 
 
 def _others_that_run_or_bar(db: Session, lease: Lease) -> Sequence[Lease]:

@@ -1,6 +1,6 @@
 """Why an item is in the queue, in words that give no model, prompt or rule away."""
 
-from sqlalchemy import Select, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from hitl.queue.models import InputSelection, Item, ItemTarget, RuleVersion, Selection
@@ -9,23 +9,26 @@ from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, ModelCo
 
 def why_here(db: Session, item: Item) -> list[str]:
     """Return a phrase for each reason, such as "random sample of all responses, 5 in 100"."""
-    reasons = [_phrase(version) for version in db.scalars(_drawn_by(item))]
+    drew = _DREW_RESPONSE if item.kind == "response" else _DREW_INPUT
+    reasons = [_phrase(version) for version in db.scalars(drew, {"item": item.id})]
     by_hand = ["picked by hand"] if item.added_by_id is not None or not reasons else []
     return list(dict.fromkeys(by_hand + reasons))
 
 
-def _drawn_by(item: Item) -> Select[RuleVersion]:
-    """The rules that drew an item, as they were then, in order."""
-    if item.kind != "response":
-        drawn = select(RuleVersion).join(InputSelection, InputSelection.rule_version_id == RuleVersion.id)
-        return drawn.where(InputSelection.item_id == item.id).order_by(InputSelection.at, InputSelection.id)
-    return (
-        select(RuleVersion)
-        .join(Selection, Selection.rule_version_id == RuleVersion.id)
-        .join(ItemTarget, ItemTarget.response_id == Selection.response_id)
-        .where(ItemTarget.item_id == item.id, Selection.is_drawn)
-        .order_by(Selection.at, Selection.id)
-    )
+# The rules that drew an item, as they were then, in order.
+_DREW_INPUT = (
+    select(RuleVersion)
+    .join(InputSelection, InputSelection.rule_version_id == RuleVersion.id)
+    .where(InputSelection.item_id == bindparam("item"))
+    .order_by(InputSelection.at, InputSelection.id)
+)
+_DREW_RESPONSE = (
+    select(RuleVersion)
+    .join(Selection, Selection.rule_version_id == RuleVersion.id)
+    .join(ItemTarget, ItemTarget.response_id == Selection.response_id)
+    .where(ItemTarget.item_id == bindparam("item"), Selection.is_drawn)
+    .order_by(Selection.at, Selection.id)
+)
 
 
 def share_in_words(rate: float) -> str:

@@ -15,10 +15,12 @@ from uuid import UUID
 
 from sqlalchemy import Table, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
 
 from hitl.accounts.models import Membership
 from hitl.core import clock
+from hitl.core.errors import NotFound
 from hitl.core.prepared import Prepared
 from hitl.queue.models import Assignment, Item, Lease
 from hitl.queue.queries import IS_RESERVING
@@ -29,14 +31,19 @@ LOCK_MEMBERSHIP = Prepared(
     .where(_memberships.c.user_id == bindparam("reviewer"), _memberships.c.project_id == bindparam("project"))
     .with_for_update(key_share=True)
 )
-_COLUMNS_OF_ITEM = [column.key for column in Item.__table__.columns]
+_items: Table = Item.__table__  # type: ignore[assignment]
+_leases: Table = Lease.__table__  # type: ignore[assignment]
+# Rows of objects that are known: the object mapper takes several times as long to read one again.
+_LOCK_ITEM = Prepared(select(_items).where(_items.c.id == bindparam("id")).with_for_update(key_share=True))
+_READ_LEASE = Prepared(select(_leases).where(_leases.c.id == bindparam("id")))
 
 
-def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> bool:
-    """Let one person's actions in a project follow one another; say whether they are a member."""
+def lock_reviewer(db: Session, reviewer_id: UUID, project_id: UUID) -> None:
+    """Let one person's actions in a project follow one another."""
     db.flush()
-    asked = {"reviewer": reviewer_id, "project": project_id}
-    return LOCK_MEMBERSHIP.first(db.connection(), asked) is not None
+    # On SQLite one transaction writes at a time: there is nothing left to lock.
+    if db.connection().dialect.name != "sqlite":
+        LOCK_MEMBERSHIP.run(db.connection(), {"reviewer": reviewer_id, "project": project_id})
 
 
 def lock_item(db: Session, item_id: UUID) -> Item:
@@ -44,9 +51,22 @@ def lock_item(db: Session, item_id: UUID) -> Item:
     known = db.identity_map.get(identity_key(Item, item_id))
     if known is None:
         return lock_items(db, [item_id])[0]
-    # What an item is about never changes, so what is known of that need not be read again.
-    db.refresh(known, _COLUMNS_OF_ITEM, with_for_update={"key_share": True})
+    _read_again(db, known, _LOCK_ITEM)  # but not what it is about, which never changes
     return known
+
+
+def read_lease_again(db: Session, lease: Lease) -> None:
+    """See a lease as it is now."""
+    _read_again(db, lease, _READ_LEASE)
+
+
+def _read_again(db: Session, known: Item | Lease, statement: Prepared) -> None:
+    db.flush()
+    row = statement.first(db.connection(), {"id": known.id})
+    if row is None:
+        raise NotFound  # deleted meanwhile, with its project
+    for column, value in zip(known.__table__.columns, row, strict=True):
+        set_committed_value(known, column.key, value)
 
 
 def lock_items(db: Session, item_ids: Iterable[UUID], *, skip_locked: bool = False) -> list[Item]:
@@ -95,9 +115,12 @@ def end_assignment(assignment: Assignment) -> None:
     assignment.ended_at = clock.now()
 
 
-def settle(db: Session, item: Item) -> None:
-    """Close an item for which nothing is left to do; open a closed one again that has something."""
-    has_slots_left, is_held = _what_is_left(db, item)
+def settle(db: Session, item: Item, ended: Lease | None = None) -> None:
+    """Close an item for which nothing is left to do; open a closed one again that has something.
+
+    ended: a lease on it that this transaction ends; it counts as ended though the database may not know so yet.
+    """
+    has_slots_left, is_held = _what_is_left(db, item, ended)
     if has_slots_left:
         if item.closed_at is not None:
             item.closed_at = item.closed_as = None
@@ -106,17 +129,23 @@ def settle(db: Session, item: Item) -> None:
         item.closed_at, item.closed_as = clock.now(), "complete"
 
 
-_RUNNING = (Lease.item_id == bindparam("item"), Lease.ended_as.is_(None))
-_WHAT_IS_LEFT = select(
-    or_(
-        exists().where(*_RUNNING, Lease.holds_slot),
-        exists().where(Assignment.item_id == bindparam("item"), IS_RESERVING),
-    ),
-    exists().where(*_RUNNING),
+_RUNNING = (Lease.item_id == bindparam("item"), Lease.ended_as.is_(None), Lease.id != bindparam("ended"))
+_WHAT_IS_LEFT = Prepared(
+    select(  # type: ignore[arg-type]  # takes any columns
+        or_(
+            exists().where(*_RUNNING, Lease.holds_slot),
+            exists().where(Assignment.item_id == bindparam("item"), IS_RESERVING),
+        ),
+        exists().where(*_RUNNING),
+    )
 )
+_NO_LEASE = UUID(int=0)
 
 
-def _what_is_left(db: Session, item: Item) -> tuple[bool, bool]:
+def _what_is_left(db: Session, item: Item, ended: Lease | None) -> tuple[bool, bool]:
     """Whether any slot is not yet used up, and whether anybody holds the item."""
-    has_slots_taken, is_held = db.execute(_WHAT_IS_LEFT, {"item": item.id}).one()
+    if ended is None:
+        db.flush()
+    asked = {"item": item.id, "ended": _NO_LEASE if ended is None else ended.id}
+    has_slots_taken, is_held = _WHAT_IS_LEFT.first(db.connection(), asked) or (False, False)
     return bool(item.open_slots > 0 or has_slots_taken), bool(is_held)

@@ -6,7 +6,7 @@ A save names the number of the draft it was typed over, so that of two tabs the 
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -23,10 +23,13 @@ from hitl.review.queries import submitted_reviews
 
 MAX_DRAFT_BYTES = 4 * 1024 * 1024
 
+_DRAFT_OF = select(Draft).where(Draft.item_id == bindparam("item"), Draft.reviewer_id == bindparam("reviewer"))
+_LOCKED_DRAFT_OF = _DRAFT_OF.with_for_update().execution_options(populate_existing=True)
+
 
 def draft_of(db: Session, item: Item, reviewer: User) -> Draft | None:
     """Return what this reviewer has filled in for this item, if anything."""
-    draft = db.scalar(select(Draft).where(Draft.item_id == item.id, Draft.reviewer_id == reviewer.id))
+    draft = db.scalar(_DRAFT_OF, {"item": item.id, "reviewer": reviewer.id})
     return draft if draft is not None and draft.answers else None
 
 
@@ -62,7 +65,7 @@ def drop_draft(db: Session, item: Item, reviewer: User) -> None:
 
     The row stays, for its number: if the review is reopened, a tab from before must not pass for up to date.
     """
-    draft = db.scalar(select(Draft).where(Draft.item_id == item.id, Draft.reviewer_id == reviewer.id).with_for_update())
+    draft = db.scalar(_LOCKED_DRAFT_OF, {"item": item.id, "reviewer": reviewer.id})
     if draft is not None:
         _fill(db, draft, {})
 
@@ -80,12 +83,7 @@ def _locked_draft(db: Session, item: Item, reviewer: User) -> Draft:
     insert = sqlite.insert if db.get_bind().dialect.name == "sqlite" else postgresql.insert
     fresh = {"id": new_id(), "item_id": item.id, "reviewer_id": reviewer.id, "number": 0, "answers": {}}
     db.execute(insert(Draft).values(fresh | {"updated_at": clock.now()}).on_conflict_do_nothing())
-    return db.scalars(
-        select(Draft)
-        .where(Draft.item_id == item.id, Draft.reviewer_id == reviewer.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
+    return db.scalars(_LOCKED_DRAFT_OF, {"item": item.id, "reviewer": reviewer.id}).one()
 
 
 def _fill(db: Session, draft: Draft, answers: dict[str, Any]) -> Draft:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
 from hitl.accounts.models import Project, User
@@ -91,6 +91,23 @@ def review_count_since(reviewer: User, project: Project, since: datetime) -> Sel
             Lease.ended_at >= since,
         )
     )
+
+
+# Asked with each item that a reviewer opens: how many items they have finished in a project since a moment, and whether
+# they ever finished one.
+_MINE = (
+    Review.reviewer_id == bindparam("reviewer"),
+    Review.project_id == bindparam("project"),
+    Review.standing != "reopened",
+)
+DAY_SO_FAR = select(
+    select(func.count())
+    .select_from(Review)
+    .join(Lease, Lease.id == Review.lease_id)
+    .where(*_MINE, Lease.ended_at >= bindparam("since"))
+    .scalar_subquery(),
+    exists().where(*_MINE),
+)
 
 
 def last_submitted(reviewer: User, project: Project) -> Select[Review]:

@@ -284,12 +284,20 @@ def publish_rubric(db: Session, project: Project, rubric: Rubric, by: User | Non
 
 def rubric_of(db: Session, item: Item) -> Rubric:
     """Return what is asked of this item, by the rubric in use when it was made."""
-    # A published version never changes. The session itself forgets a row that nobody holds, so a list of reviews would
-    # ask for the same version once for each.
-    known: dict[UUID, Rubric] = db.info.setdefault("rubrics", {})
-    if item.rubric_version_id not in known:
-        known[item.rubric_version_id] = rubric_of_version(db.get_one(RubricVersion, item.rubric_version_id))
-    return known[item.rubric_version_id].asked_about(item.kind, _response_count(item))
+    asked = (item.rubric_version_id, item.kind, _response_count(item))
+    rubric = _asked_before.get(asked)
+    if rubric is None:
+        whole = rubric_of_version(db.get_one(RubricVersion, item.rubric_version_id))
+        if len(_asked_before) >= MAX_ASKED_BEFORE:
+            _asked_before.clear()
+        rubric = _asked_before[asked] = whole.asked_about(item.kind, _response_count(item))
+    return rubric
+
+
+# What is asked of an item, by its rubric version, its kind and how many responses it compares. A version that items
+# have is published and never changes, so every request of this process may know it.
+_asked_before: dict[tuple[UUID, str, int], Rubric] = {}
+MAX_ASKED_BEFORE = 1000
 
 
 def _response_count(item: Item) -> int:

@@ -3,8 +3,9 @@
 Everything here locks the item first, so that what happens to one item happens in one order.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
@@ -130,16 +131,22 @@ def _locked_item(db: Session, held: Lease | Review) -> Item:
     """Lock in the order of hitl/queue/slots.py, then see what was true before the wait as it is now."""
     slots.lock_reviewer(db, held.reviewer_id, held.project_id)
     item = slots.lock_item(db, held.item_id)
-    db.refresh(held)
+    if isinstance(held, Lease):
+        slots.read_lease_again(db, held)
+    else:
+        db.refresh(held)
     return item
 
 
 def _review_by(db: Session, item: Item, reviewer: User) -> Review | None:
-    return db.scalar(
-        select(Review)
-        .where(Review.item_id == item.id, Review.reviewer_id == reviewer.id)
-        .execution_options(populate_existing=True)
-    )
+    return db.scalar(_REVIEW_BY, {"item": item.id, "reviewer": reviewer.id})
+
+
+_REVIEW_BY = (
+    select(Review)
+    .where(Review.item_id == bindparam("item"), Review.reviewer_id == bindparam("reviewer"))
+    .execution_options(populate_existing=True)
+)
 
 
 def _same_again(db: Session, review: Review, answers: Answers) -> Review:
@@ -152,8 +159,9 @@ def _same_again(db: Session, review: Review, answers: Answers) -> Review:
 def _add_revision(
     db: Session, review: Review, answers: Answers, seconds_on_display: float | None, is_unblinded: bool
 ) -> Revision:
-    judged = judged_of(db, review.item)
-    revision = answers.as_revision(rubric_of(db, review.item), judged, _last_number(db, review) + 1, clock.now())
+    is_first = review in db.new
+    number = 1 if is_first else _last_number(db, review) + 1
+    revision = answers.as_revision(rubric_of(db, review.item), judged_of(db, review.item), number, clock.now())
     revision.id = new_id()
     revision.review_id = review.id
     revision.seconds_on_display = seconds_on_display
@@ -165,13 +173,14 @@ def _add_revision(
     elif review.standing == "counted":
         review.counting_revision_id = revision.id
     db.flush()
-    db.expire(review, ["revisions"])
+    if is_first:
+        set_committed_value(review, "revisions", [revision])
+    else:
+        db.expire(review, ["revisions"])
     return revision
 
 
 def _last_number(db: Session, review: Review) -> int:
-    if review in db.new:
-        return 0
     return db.scalar(select(func.max(Revision.number)).where(Revision.review_id == review.id)) or 0
 
 

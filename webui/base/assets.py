@@ -22,7 +22,14 @@ def asset(folder: str, filename: str) -> str:
 
     folder: the blueprint's name, as in `asset("base", "css/forms.css")`.
     """
-    return url_for(f"{folder}.static", filename=filename, v=_content_hash(folder, filename))
+    path = _static_path(folder, filename)
+    # What url_for puts before the path differs between servers, and between a page and an address for elsewhere.
+    return _address_of(request.root_path, folder, filename, path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=512)
+def _address_of(_root: str, folder: str, filename: str, path: Path, changed_at_ns: int) -> str:
+    return url_for(f"{folder}.static", filename=filename, v=_hash_of(path, changed_at_ns))
 
 
 def css(folder: str, filename: str) -> Markup:

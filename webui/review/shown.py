@@ -25,7 +25,7 @@ from hitl.review.answers import Answers
 from hitl.review.corrections import text_of
 from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
-from hitl.review.queries import WITH_MARKS, review_count_since, submitted_reviews
+from hitl.review.queries import DAY_SO_FAR, WITH_MARKS, review_count_since
 from hitl.review.rubrics import Corrected, rubric_of
 from hitl.review.unblinding import may_look, models_named_to_author
 from webui.review.compared import Comparison, asked_in, comparison_of, letters_of
@@ -114,17 +114,18 @@ def reviewed_subject(db: Session, review: Review) -> Subject | Comparison:
 
 def work_of(db: Session, reviewer: User, project: Project) -> Work:
     """Return how a person's day goes in a project."""
-    return Work(
-        done_today=done_today(db, reviewer, project),
-        waiting=waiting_count(db, reviewer, project),
-        can_undo=bool(db.scalar(select(submitted_reviews(reviewer).where(Review.project_id == project.id).exists()))),
-    )
+    asked = {"reviewer": reviewer.id, "project": project.id, "since": _midnight()}
+    done_today, can_undo = db.execute(DAY_SO_FAR, asked).one()
+    return Work(done_today, waiting_count(db, reviewer, project), bool(can_undo))
 
 
 def done_today(db: Session, reviewer: User, project: Project) -> int:
     """Return how many reviews a person has submitted since midnight, UTC."""
-    midnight = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return db.scalar(review_count_since(reviewer, project, midnight)) or 0
+    return db.scalar(review_count_since(reviewer, project, _midnight())) or 0
+
+
+def _midnight() -> datetime:
+    return clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def new_items_an_hour(db: Session, project: Project) -> int:

@@ -15,7 +15,7 @@ from hitl.core import clock, cursors
 from hitl.core.errors import NotFound
 from hitl.core.http import answer
 from hitl.queue.leases import claim as claim_next
-from hitl.queue.leases import extend, give_back, lease_held_by
+from hitl.queue.leases import extend, give_back, lease_held_by, load_subject
 from hitl.queue.leases import skip as skip_item
 from hitl.queue.models import Lease
 from hitl.queue.queries import running_leases
@@ -289,6 +289,7 @@ def _to_lease(lease: Lease | None, said: str = "", can_undo: bool = False) -> An
 def _item(
     lease: Lease, filled: shown.Filled | None = None, status: int = 200, *, said: str = "", can_undo: bool = False
 ) -> Answered:
+    load_subject(g.db, lease)
     subject = shown.subject_of(g.db, lease)
     draft = draft_of(g.db, lease.item, g.user)
     return _work(
