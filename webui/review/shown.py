@@ -27,7 +27,7 @@ from hitl.review.judged import judged_of
 from hitl.review.models import Draft, Review, Revision
 from hitl.review.queries import DAY_SO_FAR, WITH_MARKS, review_count_since
 from hitl.review.rubrics import Corrected, rubric_of
-from hitl.review.unblinding import may_look, models_named_to_author
+from hitl.review.unblinding import has_looked, may_look, models_named_to_author
 from webui.review.compared import Comparison, asked_in, comparison_of, letters_of
 from webui.review.forms import form_fields
 from webui.review.single import Subject, response_of, single_subject
@@ -69,6 +69,7 @@ class Hold:
     why_here: str
     draft_number: int
     draft_saved_at: datetime | None
+    is_unblinded: bool  # its holder was told who wrote one of the responses compared: what they say does not count
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ def hold_of(db: Session, lease: Lease, project: Project, draft: Draft | None) ->
         why_here="; ".join(why_here(db, lease.item)),
         draft_number=draft.number if draft else 0,
         draft_saved_at=draft.updated_at if draft else None,
+        is_unblinded=has_looked(db, lease.item, lease.reviewer_id),
     )
 
 

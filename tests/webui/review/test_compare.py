@@ -349,6 +349,10 @@ class TestOwnComparison:
         assert (first.is_unblinded, second.is_unblinded) == (False, True)
         assert review.counting_revision_id == first.id
         assert "no longer blind, so it does not count" in words_of(browser.get(url).text)
+        committed.rollback()
+        again = browser.post(f"{url}/reopening", follow_redirects=True).text
+        assert "What you submit is kept, but does not count" in again
+        assert "desk-small" not in again
 
     def test_a_change_before_that_counts(self, ana, desk, committed):
         lease = held(desk, comparison(desk, TEXTS, reviews_wanted=2, open_slots=1))
