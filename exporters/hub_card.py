@@ -46,8 +46,7 @@ SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "1
 CARD = """\
 ---
 pretty_name: {title}
-license: {license}
-size_categories:
+{licence}size_categories:
 - {size}
 tags:
 {tags}
@@ -90,20 +89,19 @@ Reasoning that nobody was shown is in no message. Rows left out because the form
 {source}
 
 `manifest.json` has the SHA-256 of every file.
-
-## Licence
-
-{licence_words}
 """
 
 
 def hub_card(exported: Exported, source: Mapping[str, Any], schema: pa.Schema) -> str:
-    """README.md for these files. `source` may have `dataset`, `version` and `license`, an identifier the Hub knows."""
+    """README.md for these files.
+
+    source: may have `dataset`, `version` and `license`, an identifier the Hub knows. Without, no licence is named.
+    """
     title = f"{source.get('dataset', 'Dataset')}, version {source.get('version', '?')}"
     known = source.get("license")
     return CARD.format(
         title=json.dumps(title),  # JSON is YAML
-        license=json.dumps(known or "unknown"),
+        licence=f"license: {json.dumps(known)}\n" if known else "",
         size=size_category(sum(exported.counts.values())),
         tags="\n".join(f"- {tag}" for tag in TAGS[exported.kind]),
         files_hash=exported.files_hash,
@@ -119,7 +117,6 @@ def hub_card(exported: Exported, source: Mapping[str, Any], schema: pa.Schema) -
         counts="\n".join(f"| {split} | {rows} |" for split, rows in exported.counts.items()),
         refused=exported.refused_count,
         source="\n".join(f"| {in_table(name)} | {in_table(value)} |" for name, value in source.items()),
-        licence_words=in_table(known) if known else "None was stated. Set `license` above before you publish it.",
     )
 
 

@@ -28,6 +28,10 @@ MAX_GUIDELINES_CHARACTERS = 20_000
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
+# As the Hugging Face Hub calls them: cc-by-4.0. https://huggingface.co/docs/hub/repositories-licenses
+LICENCE = r"^([a-z0-9][a-z0-9.+-]{0,63})?$"
+
+
 class ProjectSettings(BaseModel):
     """What an admin may set in a project."""
 
@@ -36,6 +40,12 @@ class ProjectSettings(BaseModel):
     lease_minutes: int = Field(default=15, ge=1, le=24 * 60)  # how long a reviewer holds an item without a sign of life
     may_train_default: Literal["yes", "no", "unknown"] = "unknown"  # for responses that do not say
     end_user_thumbs: bool = False  # end users' thumbs count as verdicts
+    licence: str = Field(default="", pattern=LICENCE)  # of the project's datasets; "" where it is not known
+
+
+def is_licence(name: str) -> bool:
+    """Whether this may be the name of a licence, or of none."""
+    return re.fullmatch(LICENCE, name) is not None
 
 
 def settings_of(project: Project) -> ProjectSettings:

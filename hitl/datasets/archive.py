@@ -25,7 +25,11 @@ class Archive:
 
 
 def open_archive(
-    storage: Storage, version: DatasetVersion, format: str, report: Callable[[float], None] | None = None
+    storage: Storage,
+    version: DatasetVersion,
+    format: str,
+    report: Callable[[float], None] | None = None,
+    licence: str = "",
 ) -> Archive:
     """Export a version into a .zip with one folder. Whoever takes it closes it, however far they come with reading.
 
@@ -35,7 +39,7 @@ def open_archive(
     stem = f"{version.dataset.name}-{version.number}-{format}"
     with tempfile.TemporaryDirectory(prefix="hitl-export-", ignore_cleanup_errors=True) as work:
         folder = Path(work) / stem
-        exported = export_version(storage, version, format, folder, report=report)
+        exported = export_version(storage, version, format, folder, report=report, licence=licence)
         archive = _zipped(folder)
         return Archive(archive.name, archive.open("rb"), archive.stat().st_size, exported)
 

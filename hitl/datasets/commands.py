@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from exporters.exporter import Exported
 from exporters.registry import EXPORTERS
-from hitl.accounts.projects import project_of_slug
+from hitl.accounts.projects import project_of_slug, settings_of
 from hitl.core.instance import Instance, open_ready_instance
 from hitl.core.jobs import Job, Worker
 from hitl.core.logs import configure_logs
@@ -116,8 +116,10 @@ def export(version_name: str, slug: str, format_name: str, out: Path, splits: tu
     """Write a dataset version in a trainer's format; of NAME alone, the newest that is frozen."""
     instance = _open()
     with instance.database.reading() as db:
-        version = version_named(db, project_of_slug(db, slug), *parse_version_name(version_name))
-    exported = export_version(_storage(instance), version, format_name, out, splits or SPLITS)
+        project = project_of_slug(db, slug)
+        version = version_named(db, project, *parse_version_name(version_name))
+    licence = settings_of(project).licence
+    exported = export_version(_storage(instance), version, format_name, out, splits or SPLITS, licence=licence)
     told = {"format": exported.format, "folder": str(out), "rows": exported.counts}
     told["refused"] = {"count": exported.refused_count, "by_code": dict(exported.refused_by_code)}
     _print(told, as_json, _exported(version, exported, out))

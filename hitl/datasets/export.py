@@ -29,9 +29,11 @@ def export_version(
     out: Path,
     splits: Collection[str] = SPLITS,
     report: Callable[[float], None] | None = None,
+    licence: str = "",
 ) -> Exported:
     """Write a version in a format into a folder that is empty or not there; all of it, or nothing.
 
+    licence: under which the rows may be used, as the Hugging Face Hub calls it; "" where nobody said.
     report: told after some rows which share of them was read.
     Raises ExportRefused, naming the format, the folder or the kind at fault; StorageTrouble when a disk says no;
     VersionNotFrozen.
@@ -42,6 +44,7 @@ def export_version(
         "version": version.number,
         "content_hash": version.content_hash,
         "lineage_hash": version.lineage_hash,
+        **({"license": licence} if licence else {}),
     }
     try:
         batches = _batches(storage, version, splits, report)

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from hitl.accounts.models import User
+from hitl.accounts.models import Project, User
+from hitl.accounts.projects import settings_of
 from hitl.core import jobs
 from hitl.core.errors import AppError
 from hitl.datasets.archive import open_archive
@@ -28,8 +29,12 @@ _COPIED_AT_ONCE = 2**20  # bytes
 
 
 def export_of(db: Session, version: DatasetVersion, format: str) -> VersionExport | None:
-    """Return what became of a version's export in a format; None if nobody has asked for it."""
-    return db.scalar(select(VersionExport).filter_by(version_id=version.id, format=format))
+    """Return what became of a version's export in a format; None if nobody has asked for it.
+
+    A file that was made when the project named another licence is none, either: it is made anew when asked for.
+    """
+    export = _stored_export(db, version, format)
+    return None if export is not None and _is_outdated(db, export, version) else export
 
 
 def ask_for_export(db: Session, version: DatasetVersion, format: str, by: User | None = None) -> VersionExport:
@@ -38,9 +43,10 @@ def ask_for_export(db: Session, version: DatasetVersion, format: str, by: User |
     Raises VersionNotFrozen; ExportRefused for a format that does not fit.
     """
     ensure_exportable(version, format)
-    export = export_of(db, version, format) or _new_export(db, version, format)
-    if export.job_id is None or export.state == "failed":
-        export.state, export.error = "writing", None
+    export = _stored_export(db, version, format) or _new_export(db, version, format)
+    if export.job_id is None or export.state == "failed" or _is_outdated(db, export, version):
+        export.state, export.error, export.location = "writing", None, None
+        export.licence = _licence_now(db, version)
         export.created_by_id = by.id if by else None
         export.job_id = jobs.enqueue(db, EXPORT_JOB, {"export_id": str(export.id)})
     return export
@@ -94,6 +100,18 @@ def fail_abandoned_exports(db: Session) -> None:
         export.state, export.error = "failed", "Its worker died each time it tried. Ask again; the log says more."
 
 
+def _stored_export(db: Session, version: DatasetVersion, format: str) -> VersionExport | None:
+    return db.scalar(select(VersionExport).filter_by(version_id=version.id, format=format))
+
+
+def _is_outdated(db: Session, export: VersionExport, version: DatasetVersion) -> bool:
+    return export.state == "ready" and export.licence != _licence_now(db, version)
+
+
+def _licence_now(db: Session, version: DatasetVersion) -> str:
+    return settings_of(db.get_one(Project, version.dataset.project_id)).licence
+
+
 def _new_export(db: Session, version: DatasetVersion, format: str) -> VersionExport:
     export = VersionExport(version_id=version.id, format=format)
     try:
@@ -107,9 +125,9 @@ def _new_export(db: Session, version: DatasetVersion, format: str) -> VersionExp
 def _write(run: jobs.Run, export: VersionExport) -> None:
     storage = Storage(run.database.session_info["storage_url"])
     folder = f"{export.version.location}/exports"
-    archive = open_archive(storage, export.version, export.format, _Progress(run))
+    archive = open_archive(storage, export.version, export.format, _Progress(run), export.licence)
     # A name for each attempt: one that was thought dead must not write into the file that is being read.
-    location = f"{folder}/{export.format}-{run.job.attempt}.zip"
+    location = f"{folder}/{export.format}-{run.job.id}-{run.job.attempt}.zip"
     try:
         with archive.file, storage.writing(location) as kept:
             shutil.copyfileobj(archive.file, kept, _COPIED_AT_ONCE)

@@ -120,6 +120,7 @@ class VersionExport(Base):
     format: Mapped[str]
     state: Mapped[str] = mapped_column(default="writing")
     location: Mapped[str | None]  # name of the .zip in the storage
+    licence: Mapped[str] = mapped_column(default="", server_default="")  # what the project says when it is asked for
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     row_count: Mapped[int | None]
     refused_count: Mapped[int | None]

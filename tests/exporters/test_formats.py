@@ -334,6 +334,11 @@ class TestHuggingface:
         assert "](" not in body
         assert hub_card(exported, {}, SCHEMAS["preference"]).startswith("---\n")
 
+    def test_the_card_says_nothing_of_a_licence_that_nobody_named(self, tmp_path):
+        exporter("huggingface").write([pair()], tmp_path / "out", {"dataset": "support", "version": 3})
+
+        assert "licen" not in (tmp_path / "out" / "README.md").read_text().lower()
+
     @pytest.mark.parametrize(("rows", "size"), [(1, "n<1K"), (1_000, "1K<n<10K"), (10**8, "10M<n<100M")])
     def test_the_card_names_the_hubs_size(self, rows, size):
         assert size_category(rows) == size

@@ -19,6 +19,7 @@ MAY_TRAIN = (
     ("no", "No: it must not be trained on"),
 )
 LEASE_PROBLEM = "A whole number of minutes, from 1 to 1,440."
+LICENCE_PROBLEM = "A name in small letters, such as cc-by-4.0, or nothing."
 
 
 @bp.get("/projects/<slug>/settings")
@@ -57,6 +58,7 @@ def _as_typed() -> dict[str, str]:
         "lease_minutes": str(settings.lease_minutes),
         "may_train_default": settings.may_train_default,
         "end_user_thumbs": "on" if settings.end_user_thumbs else "",
+        "licence": settings.licence,
     }
 
 
@@ -65,6 +67,7 @@ def _as_meant(typed: Mapping[str, str]) -> dict[str, Any]:
         "lease_minutes": int(typed["lease_minutes"]),
         "may_train_default": typed["may_train_default"],
         "end_user_thumbs": bool(typed["end_user_thumbs"]),
+        "licence": typed["licence"],
     }
 
 
@@ -75,6 +78,8 @@ def _problems(typed: Mapping[str, str]) -> dict[str, str]:
         problems["lease_minutes"] = LEASE_PROBLEM
     if typed["may_train_default"] not in dict(MAY_TRAIN):
         problems["may_train_default"] = "Choose one of the three."
+    if not projects.is_licence(typed["licence"]):
+        problems["licence"] = LICENCE_PROBLEM
     return problems
 
 

@@ -95,7 +95,7 @@ class TestProject:
         assert made["slug"] == "desk"
         assert "Desk" in run("project", "list").stdout
         assert said(run("project", "set", "desk", "--json"))["lease_minutes"] == 15
-        run("project", "set", "desk", "lease_minutes=20", "end_user_thumbs=true")
+        run("project", "set", "desk", "lease_minutes=20", "end_user_thumbs=true", "licence=cc-by-4.0")
         assert "lease_minutes=20" in run("project", "set", "desk").stdout
 
     def test_it_refuses_with_a_reason(self, run):
@@ -106,6 +106,7 @@ class TestProject:
             (["project", "create", "desk2", "--name", "Desk", "--admin", "nobody@example.org"], "no account"),
             (["project", "set", "desk", "lease_minutes=soon"], "lease_minutes"),
             (["project", "set", "desk", "lease_minutes"], "NAME=VALUE"),
+            (["project", "set", "desk", "licence=CC BY"], "licence"),
             (["project", "set", "none"], "no project"),
         ]:
             assert reason in run(*words, exit_code=1).stderr

@@ -37,7 +37,7 @@ class TestCreateProject:
 class TestSettings:
     def test_what_was_never_set_has_its_default(self, project):
         assert settings_of(project) == ProjectSettings(
-            lease_minutes=15, may_train_default="unknown", end_user_thumbs=False
+            lease_minutes=15, may_train_default="unknown", end_user_thumbs=False, licence=""
         )
 
     def test_it_sets_some_and_keeps_the_others(self, db, project):

@@ -61,6 +61,10 @@ def test_freeze_show_list_and_export(hitl, slug, tmp_path):
     assert len(lines) == 5
     assert {line["chosen"][0]["content"] for line in lines} == {"right"}
 
+    hitl("project", "set", slug, "licence=cc-by-4.0")
+    hitl("export", "desk", "--project", slug, "--format", "huggingface", "--out", tmp_path / "hub")
+    assert 'license: "cc-by-4.0"\n' in (tmp_path / "hub" / "README.md").read_text()
+
     refused = hitl(*arguments, code=1)
     assert "not an empty folder" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -29,17 +29,18 @@ class TestSettings:
     def test_it_saves_what_changed_and_notes_who(self, visitor, admin, project, settings, shared_database):
         visitor.sign_in(admin)
         seen = seen_by(visitor.get(settings).text)
-        changed = FORM | {"name": "Help desk", "lease_minutes": "20", "end_user_thumbs": "on"}
+        changed = FORM | {"name": "Help desk", "lease_minutes": "20", "end_user_thumbs": "on", "licence": "cc-by-4.0"}
         visitor.send(settings, seen=seen, **changed)
 
         assert "The settings are saved." in words_of(visitor.get(settings).text)
         now = stored(shared_database, project)
         assert (now.name, now.slug) == ("Help desk", project.slug)
-        assert settings_of(now) == ProjectSettings(lease_minutes=20, end_user_thumbs=True)
+        assert settings_of(now) == ProjectSettings(lease_minutes=20, end_user_thumbs=True, licence="cc-by-4.0")
         with shared_database.reading() as db:
             noted = db.execute(select(AuditEntry.action, AuditEntry.details).where(AuditEntry.actor_id == admin.id))
             entries = {row.action: row.details for row in noted}
-        assert entries["settings_changed"] == {"changes": {"lease_minutes": 20, "end_user_thumbs": True}}
+        changes = {"lease_minutes": 20, "end_user_thumbs": True, "licence": "cc-by-4.0"}
+        assert entries["settings_changed"] == {"changes": changes}
         assert entries["project_renamed"]["before"] == "Support bot"
 
     def test_every_setting_has_its_field(self, visitor, admin, settings):
@@ -57,6 +58,7 @@ class TestSettings:
             ({"lease_minutes": ""}, "from 1 to 1,440"),
             ({"may_train_default": "perhaps"}, "Choose one"),
             ({"name": ""}, "Give a name"),
+            ({"licence": "CC BY 4.0"}, "such as cc-by-4.0"),
         ],
     )
     def test_it_names_what_is_wrong(self, visitor, admin, project, settings, shared_database, wrong, words):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hitl.accounts.models import Project
+from hitl.accounts.projects import change_settings
 from hitl.datasets import exporting
 from tests.webui.base.payloads import storable_payloads
 from tests.webui.datasets.conftest import words
@@ -256,6 +258,23 @@ class TestTheDownload:
         ada.post(url)
         assert "Download desk-1-jsonl.zip" in words(ada.get(url))  # nothing is done twice
         assert ada.get(f"{url}/archive").data == first
+
+    def test_it_is_made_anew_when_the_project_names_another_licence(self, desk, ada):
+        frozen(desk)
+        url = f"{desk.url}/desk/1/exports/huggingface"
+        made(desk, ada, "huggingface")
+        without = ada.get(f"{url}/archive").data
+        desk.write(lambda db: change_settings(db, db.get_one(Project, desk.project.id), {"licence": "cc-by-4.0"}))
+
+        assert "Make desk-1-huggingface.zip" in words(ada.get(url))
+        assert ada.get(f"{url}/archive").status_code == 404
+        made(desk, ada, "huggingface")
+
+        cards = [
+            zipfile.ZipFile(io.BytesIO(data)).read("desk-1-huggingface/README.md").decode()
+            for data in (without, ada.get(f"{url}/archive").data)
+        ]
+        assert ['license: "cc-by-4.0"\n' in card for card in cards] == [False, True]
 
     def test_a_storage_that_refuses_is_named_and_it_can_be_asked_for_again(self, desk, ada, monkeypatch):
         frozen(desk)
