@@ -87,13 +87,27 @@ def committed(shared_database: Database) -> Iterator[Session]:
         factories.unbind()
 
 
-@pytest.fixture
-def app(shared_database: Database) -> Flask:
-    """The whole service."""
-    settings = Settings(database_url=shared_database.url.render_as_string(hide_password=False))
-    app = create_app(Instance(settings, shared_database, KEYS))
+def new_app(database: Database) -> Flask:
+    """The whole service on this database, for a test that adds to it."""
+    settings = Settings(database_url=database.url.render_as_string(hide_password=False))
+    app = create_app(Instance(settings, database, KEYS))
     app.config["PROPAGATE_EXCEPTIONS"] = False  # mistakes become the page that people would see
     return app
+
+
+@pytest.fixture(scope="session")
+def service(database: Database) -> Flask:
+    """The whole service, made once for a database: that and compiling its templates take longer than most tests."""
+    return new_app(database)
+
+
+@pytest.fixture
+def app(service: Flask, shared_database: Database) -> Iterator[Flask]:
+    """The whole service on an empty database; what a test changes in its configuration is put back."""
+    configured = dict(service.config)
+    yield service
+    service.config.clear()
+    service.config.update(configured)
 
 
 @pytest.fixture

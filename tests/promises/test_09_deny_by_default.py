@@ -11,6 +11,7 @@ from hitl.accounts import access
 from hitl.accounts.access import PUBLIC, SIGNED_IN, allow
 from hitl.accounts.permissions import ROLES, SCOPES, Permission
 from hitl.queue.models import Item
+from tests.product import new_app
 from tests.promises.doors import SCOPE_TABLE, TABLE, Walk, World, doors, undeclared
 
 # A walk is a thousand requests, and who may do what is asked in the same words on both databases: one is enough.
@@ -119,7 +120,8 @@ class TestTheWalkItself:
 
 
 @pytest.fixture
-def app(app):
+def app(shared_database):
+    app = new_app(shared_database)
     app.config["WTF_CSRF_ENABLED"] = False  # forged forms are another matter: tests/webui/accounts
     return app
 
