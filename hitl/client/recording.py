@@ -39,6 +39,16 @@ class Recording:
         self._is_done = False
         self.is_reading = False  # while the next piece is on its way
 
+    def __enter__(self) -> None:
+        """The next piece is on its way."""
+        self.is_reading = True
+
+    def __exit__(self, error: type[BaseException] | None, *_details: object) -> None:
+        """It has come; or what came instead is the end, in good order or not."""
+        self.is_reading = False
+        if error is not None:
+            self.end_quietly(came_to_its_end=issubclass(error, StopIteration | StopAsyncIteration))
+
     def add(self, piece: Any) -> None:
         """Take in a piece of the answer."""
         if self._first_piece is None:
@@ -57,6 +67,10 @@ class Recording:
             marks = {**marks, "metadata": {"is_partial": True}, "may_train": "no"}
         for number, answer in self._assembly.answers():
             self._capture(answer, marks, number)
+
+    def end_quietly(self, *, came_to_its_end: bool) -> None:
+        """The same for the caller's own thread, which must not notice what goes wrong."""
+        quietly(self.client, self.end, came_to_its_end=came_to_its_end)
 
     def whole(self, answer: Any) -> None:
         """Capture an answer that came at once: a completion, a text or a message."""
@@ -93,11 +107,23 @@ def quietly(client: Captures, step: Callable[..., Any], *arguments: Any, **named
         return None
 
 
-class Watched(Generator[Any, Any, Any]):
-    """A generator that passes everything through to another and records what it yields."""
+class _Stream:
+    """What both kinds of stream have in common."""
 
     def __init__(self, source: Any, recording: Recording) -> None:
         self._source, self._recording = source, recording
+
+    def __del__(self) -> None:
+        """Nobody reads on: the caller turned away in the middle."""
+        self._recording.end_quietly(came_to_its_end=False)
+
+    def _recorded(self, piece: Any) -> Any:
+        quietly(self._recording.client, self._recording.add, piece)
+        return piece
+
+
+class Watched(_Stream, Generator[Any, Any, Any]):
+    """A generator that passes everything through to another and records what it yields."""
 
     def __next__(self) -> Any:
         return self._watch(self._source.__next__)
@@ -116,36 +142,16 @@ class Watched(Generator[Any, Any, Any]):
             if hasattr(self._source, "close"):
                 self._source.close()
         finally:
-            self._end(came_to_its_end=False)
-
-    def __del__(self) -> None:
-        """Nobody reads on: the caller turned away in the middle."""
-        self._end(came_to_its_end=False)
+            self._recording.end_quietly(came_to_its_end=False)
 
     def _watch(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            self._recording.is_reading = True
+        with self._recording:
             piece = step(*arguments)
-        except StopIteration:
-            self._end(came_to_its_end=True)
-            raise
-        except BaseException:
-            self._end(came_to_its_end=False)
-            raise
-        finally:
-            self._recording.is_reading = False
-        quietly(self._recording.client, self._recording.add, piece)
-        return piece
-
-    def _end(self, *, came_to_its_end: bool) -> None:
-        quietly(self._recording.client, self._recording.end, came_to_its_end=came_to_its_end)
+        return self._recorded(piece)
 
 
-class AsyncWatched(AsyncGenerator[Any, Any]):
+class AsyncWatched(_Stream, AsyncGenerator[Any, Any]):
     """The same for an async generator."""
-
-    def __init__(self, source: Any, recording: Recording) -> None:
-        self._source, self._recording = source, recording
 
     async def __anext__(self) -> Any:
         return await self._watch(self._source.__anext__)
@@ -166,29 +172,12 @@ class AsyncWatched(AsyncGenerator[Any, Any]):
             if hasattr(self._source, "aclose"):
                 await self._source.aclose()
         finally:
-            self._end(came_to_its_end=False)
-
-    def __del__(self) -> None:
-        """Nobody reads on: the caller turned away in the middle."""
-        self._end(came_to_its_end=False)
+            self._recording.end_quietly(came_to_its_end=False)
 
     async def _watch(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            self._recording.is_reading = True
+        with self._recording:
             piece = await step(*arguments)
-        except StopAsyncIteration:
-            self._end(came_to_its_end=True)
-            raise
-        except BaseException:
-            self._end(came_to_its_end=False)
-            raise
-        finally:
-            self._recording.is_reading = False
-        quietly(self._recording.client, self._recording.add, piece)
-        return piece
-
-    def _end(self, *, came_to_its_end: bool) -> None:
-        quietly(self._recording.client, self._recording.end, came_to_its_end=came_to_its_end)
+        return self._recorded(piece)
 
 
 def watch_stream(stream: Any, recording: Recording) -> None:
@@ -204,7 +193,7 @@ def _end_when_closed(response: Any, name: str, recording: Recording, *, is_async
 
     def end() -> None:
         if not recording.is_reading:  # else it closes itself at its end, and the reader notices
-            quietly(recording.client, recording.end, came_to_its_end=False)
+            recording.end_quietly(came_to_its_end=False)
 
     def close_and_end() -> Any:
         end()
