@@ -163,7 +163,8 @@ def api(app: Flask, committed: Session) -> Api:
 def address(app: Flask) -> Iterator[str]:
     """The address of the application behind a real socket."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # It looks so often whether it shall end; by default twice a second, for which each test would wait.
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()

@@ -21,7 +21,9 @@ class TestRetries:
     )
     def test_rows_are_stored_once_whatever_becomes_of_the_answer(self, place, make_client, door, way):
         door.ways = [way, way]
-        client = make_client(url=door.address, request_seconds=0.4, connect_seconds=0.2)
+        # Where no answer comes it has to be given up; a busy machine may take long for one that does come.
+        limits = {"request_seconds": 0.6} if way in ("lose", "drip") else {}
+        client = make_client(url=door.address, **limits)
 
         names = give(client, 5)
 

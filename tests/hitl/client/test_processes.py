@@ -10,11 +10,13 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 
 from hitl.accounts.keys import create_key
+from hitl.accounts.models import Project
 from hitl.accounts.projects import create_project
 from hitl.accounts.users import create_user
 from hitl.app import import_parts
@@ -33,15 +35,19 @@ class Desk:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        import_parts()
+        self.slug = f"desk-{uuid4().hex[:8]}"
         with service.instance() as instance, instance.database.writing() as db:
-            ann = create_user(db, "ann@example.org", "Ann")
-            project = create_project(db, "desk", "Desk", by=ann)
+            ann = create_user(db, f"{self.slug}@example.org", "Ann")
+            project = create_project(db, self.slug, "Desk", by=ann)
             _, self.key = create_key(db, project, ann, "client", ["capture", "feedback"])
-        service.start()
 
     def client(self, url: str = "") -> Client:
-        return Client(url or self.service.address, self.key, "desk", limits=LIMITS)
+        return Client(url or self.service.address, self.key, self.slug, limits=LIMITS)
+
+    def settings(self, url: str = "") -> dict[str, str]:
+        """Return an environment in which `Client()` sends here."""
+        where = {"HITL_URL": url or self.service.address, "HITL_KEY": self.key, "HITL_PROJECT": self.slug}
+        return {**os.environ, **where}
 
     def run(self, program: str, url: str = "") -> str:
         """Run a program that has a `client`; return what it printed."""
@@ -52,10 +58,9 @@ class Desk:
             def give(name):
                 return client.capture(client_id=name, messages="When do you open?", output="At nine.")
         """
-        where = {"HITL_URL": url or self.service.address, "HITL_KEY": self.key, "HITL_PROJECT": "desk"}
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(before) + textwrap.dedent(program)],
-            env={**os.environ, **where},
+            env=self.settings(url),
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -69,7 +74,8 @@ class Desk:
     def names(self) -> list[str]:
         """Return the client ids of all that is stored."""
         with self.service.instance() as instance, instance.database.reading() as db:
-            return sorted(name for name in db.scalars(select(Response.client_id)) if name)
+            theirs = select(Response.client_id).join(Project, Project.id == Response.project_id)
+            return sorted(name for name in db.scalars(theirs.where(Project.slug == self.slug)) if name)
 
 
 class TestTheEndOfAProgram:
@@ -161,8 +167,7 @@ class TestPreforkingServers:
         )
         port = free_port()
         command = [sys.executable, "-m", "gunicorn", "--preload", "-w", "2", "-b", f"127.0.0.1:{port}", "bot:app"]
-        where = {"HITL_URL": desk.service.address, "HITL_KEY": desk.key, "HITL_PROJECT": "desk"}
-        environment = {**os.environ, **where, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+        environment = {**desk.settings(), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
         server = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
         try:
             for number in range(20):
@@ -186,7 +191,7 @@ def _ask(url: str) -> None:
 
 
 class TestTheServiceIsKilled:
-    @pytest.mark.timeout(300)  # starts the service three times
+    @pytest.mark.timeout(300)  # starts the service twice more
     def test_every_row_is_stored_exactly_once(self, desk: Desk, door: FlakyDoor) -> None:
         client = desk.client(door.address)
         stop = threading.Event()
@@ -218,10 +223,20 @@ class TestTheServiceIsKilled:
         assert len(keys) == len({key for key, _ in keys})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def desk(request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path: Path) -> Iterator[Desk]:
-    with serving(tmp_path, make_database(request.param)) as service:
-        yield Desk(service)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def service(
+    request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One service for all; what is killed is started again."""
+    with serving(tmp_path_factory.mktemp("service"), make_database(request.param)) as service:
+        import_parts()
+        service.start()
+        yield service
+
+
+@pytest.fixture
+def desk(service: Service) -> Desk:
+    return Desk(service)
 
 
 @pytest.fixture
