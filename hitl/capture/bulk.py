@@ -103,7 +103,8 @@ def _insert_many(db: Session, table: Table, columns: Mapping[str, Column], count
     is_sqlite = connection.dialect.name == "sqlite"
     spelled = _spelled(table, columns, count, _spelling_for_sqlite if is_sqlite else _spelling_for_psycopg)
     statement = _insertion(table, tuple(columns), "?" if is_sqlite else "%s")
-    return connection.exec_driver_sql(statement, list(zip(*spelled, strict=True))).rowcount
+    rows = list(zip(*spelled, strict=True))
+    return connection.exec_driver_sql(statement, rows[0] if count == 1 else rows).rowcount
 
 
 @cache

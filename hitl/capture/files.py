@@ -29,7 +29,7 @@ from hitl.capture.intake import capture_responses
 from hitl.capture.json_values import read_json
 from hitl.capture.mapping import Mapping
 from hitl.capture.results import Result
-from hitl.capture.tables import Table, TableRow, as_line
+from hitl.capture.tables import GZIP_MAGIC, Table, TableRow, as_line
 from hitl.core.database import Database
 from hitl.core.errors import AppError
 from hitl.core.secrets import Keys
@@ -37,7 +37,6 @@ from hitl.core.secrets import Keys
 ROWS_A_BATCH = 500
 BYTES_A_BATCH = 16 * 1024 * 1024
 STDIN = "-"
-GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 RUN_AGAIN = "Run the same command again: what is in already is skipped."

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 
 from hitl.capture.errors import NotStorable, RowInvalid, TooBig
+from hitl.core.canonical import MAX_WHOLE_NUMBER
 
 MAX_DEPTH = 32
 MAX_ENTRIES = 50_000  # object keys and list entries in one row
 MAX_KEY_CHARACTERS = 1_000
 MAX_TEXT_CHARACTERS = 1_000_000
-MAX_WHOLE_NUMBER = 2**53 - 1  # beyond it, readers of JSON disagree about the number
 
 
 def read_json(text: bytes) -> Any:

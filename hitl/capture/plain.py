@@ -16,9 +16,10 @@ import orjson
 from pydantic_core import PydanticCustomError
 
 from hitl.capture.errors import RowInvalid
-from hitl.capture.json_values import MAX_TEXT_CHARACTERS, MAX_WHOLE_NUMBER, ensure_storable
+from hitl.capture.json_values import MAX_TEXT_CHARACTERS, ensure_storable
 from hitl.capture.messages import MAX_MESSAGES, are_words_alone
 from hitl.capture.rows import MAX_COUNT, MAX_ID_CHARACTERS, MAX_METADATA_BYTES, MAX_SIGNALS, read_time
+from hitl.core.canonical import MAX_WHOLE_NUMBER
 
 # Takes values of one field, at least one and never null, and returns what they say; None unless all of them are plain.
 Reader: TypeAlias = Callable[[list[Any]], list[Any] | None]

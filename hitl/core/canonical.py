@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import rfc8785
 
-MAX_WHOLE_NUMBER = 2**53 - 1
+MAX_WHOLE_NUMBER = 2**53 - 1  # beyond it, readers of JSON disagree about the number
 
 
 def canonical_json(value: Any, *, has_texts_only: bool = False) -> bytes:
