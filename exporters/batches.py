@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from exporters.rows import Demonstration, Example, PreferencePair, Row, Verdict
+from exporters.rows import SPLITS, Demonstration, Example, PreferencePair, Row, Verdict
 
 LARGE = pa.large_string()  # for a batch of long conversations may have more than 2 GB of text
 
@@ -54,7 +54,6 @@ BLANK = r"(?:[\x20\x7f-\x9f\pZ]|\\[bfnrt]|\\u00[01][0-9a-f])"
 BLANK_EDGES = (rf'\A\{{"role":"assistant","content":"{BLANK}*', rf'{BLANK}*"\}}\z')
 
 BARE = r"\A[ !#-\[\]-~]*\z"  # ASCII that stands for itself between quotation marks
-SPLITS = pa.array(["train", "validation", "test"])
 ANSWERS = ("chosen", "rejected", "completion")
 
 # Between two messages of a plain prompt, and nowhere else: within a text the quotation marks have a backslash.
@@ -76,7 +75,7 @@ class Plain:
     def rows(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         """Say of each row whether it is plain."""
         checks = [
-            pc.is_in(batch.column("split"), SPLITS),
+            pc.is_in(batch.column("split"), pa.array(SPLITS)),
             pc.is_null(batch.column("tools")),
             matches(batch, "id", BARE),
             matches(batch, "origin", BARE),

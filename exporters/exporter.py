@@ -21,9 +21,7 @@ from exporters.errors import ExportFailed, NothingToExport, RowRefused, WrongKin
 from exporters.files import HashedFile, JsonLines, RowFile
 from exporters.folder import new_folder, reporting
 from exporters.plain import ensure_plain
-from exporters.rows import Example, Row
-
-SPLITS = ("train", "validation", "test")  # the names that load_dataset and TRL know
+from exporters.rows import SPLITS, Example, Row
 
 # So many refused rows are named one by one; beyond that they are counted, lest a hopeless export fills the memory.
 REFUSALS_LISTED = 10_000

@@ -16,6 +16,9 @@ Tool = dict[str, Any]
 Row = dict[str, Any]
 
 
+SPLITS = ("train", "validation", "test")  # the names that load_dataset and TRL know
+
+
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
     """To this prompt, people preferred one answer over the other."""
@@ -26,7 +29,7 @@ class PreferencePair:
     chosen: Message
     rejected: Message
     tools: list[Tool] | None
-    split: str  # train, validation or test
+    split: str  # one of SPLITS
     id: str  # the row's content hash
     origin: str  # correction, ranking, …: where the evidence is from
     agreement: float  # share of the judgements that agree with this order, 0 to 1

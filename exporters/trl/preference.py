@@ -1,4 +1,4 @@
-"""Preference pairs for TRL's DPO, Reward, KTO, ORPO and CPO trainers."""
+"""Preference pairs for TRL's DPO, Reward, ORPO and CPO trainers."""
 
 from __future__ import annotations
 

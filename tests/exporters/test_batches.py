@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from exporters import batches
 from exporters.batches import JSON_COLUMNS, columns_of
 from exporters.errors import NothingToExport
-from exporters.exporter import SPLITS
 from exporters.plain import ensure_plain
 from exporters.registry import EXPORTERS, exporter
-from exporters.rows import Demonstration, PreferencePair, Verdict
+from exporters.rows import SPLITS, Demonstration, PreferencePair, Verdict
 from tests.exporters.examples import OF_KIND, assistant, call, pair, user
 from tests.exporters.test_round_trip import messages, numbers, tools
 

@@ -1,5 +1,6 @@
 """docs/formats.md has every format, and its rows are the rows that are written."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from exporters.registry import EXPORTERS, exporter
 from tests.exporters.examples import OF_KIND, assistant, demonstration, pair, user, verdict
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
+EXPORTERS_FOLDER = Path(__file__).parents[2] / "exporters"
 PARTS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.DOTALL | re.MULTILINE))
 PLAIN = {"prompt": [user("Who?")], "tools": None}
 ONE_OF_KIND = {
@@ -18,6 +20,20 @@ ONE_OF_KIND = {
     "demonstration": demonstration(**PLAIN, completion=assistant("John Smith.")),
     "verdict": verdict(**PLAIN, completion=assistant("John Smith.")),
 }
+
+
+class TestReadme:
+    def test_it_names_every_reason_for_which_a_row_is_refused(self):
+        calls = [
+            node
+            for path in EXPORTERS_FOLDER.rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "RowRefused"
+        ]
+        codes = {ast.literal_eval(call.args[1]) for call in calls}
+
+        assert len(codes) > 20
+        assert {code for code in codes if f"`{code}`" not in (EXPORTERS_FOLDER / "README.md").read_text()} == set()
 
 
 class TestFormatsPage:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from exporters.arguments import survives_loading
 from exporters.errors import NothingToExport
-from exporters.exporter import SPLITS
 from exporters.registry import EXPORTERS, exporter
-from exporters.rows import Demonstration, PreferencePair, Verdict
+from exporters.rows import SPLITS, Demonstration, PreferencePair, Verdict
 from tests.exporters.examples import call, pair
 from tests.exporters.readers import load
 
