@@ -13,7 +13,7 @@ from hitl.accounts import audit
 from hitl.accounts.models import Membership, Project, User
 from hitl.capture.bulk import Column, Same, insert_missing
 from hitl.capture.models import Response
-from hitl.core import clock, events
+from hitl.core import clock, events, feeds
 from hitl.core.errors import NotFound
 from hitl.core.ids import new_id
 from hitl.core.prepared import Prepared
@@ -161,6 +161,7 @@ def insert_items(
         "opened_in": Same(opened_in),
         "created_at": Same(created_at),
         "added_by_id": Same(None if added_by is None else added_by.id),
+        "feed_number": Same(feeds.number_of(db.connection())),
     }
     rows = [
         (item_id, position, target)
