@@ -25,6 +25,7 @@ from hitl.review.schemas import (
     AnswersBody,
     ComparedOut,
     DraftBody,
+    DraftConflictEnvelope,
     DraftOut,
     LeasePath,
     MyReviewPage,
@@ -68,7 +69,7 @@ def show_draft(path: LeasePath) -> Response:
     return answer(_draft_out(draft_of(g.db, _lease(path).item, g.user)))
 
 
-@bp.put("/leases/<uuid:lease_id>/draft", responses={200: DraftOut})
+@bp.put("/leases/<uuid:lease_id>/draft", responses={200: DraftOut, 409: DraftConflictEnvelope})
 @allow(Permission.REVIEW)
 def put_draft(path: LeasePath, body: DraftBody) -> Response:
     """Keep what you have filled in so far.

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, SkipValidation
 
-from hitl.core.http import ApiModel, FeedPage
+from hitl.core.http import ApiModel, ErrorBody, FeedPage
 from hitl.review.rubrics import Criterion
 
 Values = Annotated[
@@ -64,6 +64,25 @@ class DraftOut(ApiModel):
     answers: Values
     comment: str | None
     saved_at: datetime | None
+
+
+class NewerDraft(ApiModel):
+    """The draft that was saved in the meantime, as it is stored."""
+
+    number: int
+    answers: dict[str, Any]
+
+
+class DraftConflict(ErrorBody):
+    """Why a draft was not kept."""
+
+    draft: NewerDraft | None = Field(None, description="With `stale_draft`: the newer one")
+
+
+class DraftConflictEnvelope(ApiModel):
+    """A refusal that may carry the newer draft."""
+
+    error: DraftConflict
 
 
 class RubricOut(ApiModel):

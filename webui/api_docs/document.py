@@ -59,7 +59,8 @@ def _complete(operation: JsonObject, needed: Access) -> None:
     if needed.door is PUBLIC:
         answers.setdefault("200", {"description": "It does.", "content": {"application/json": {}}})
     for refusal in _refusals(operation, needed):
-        told = {"description": refusal().message, "content": ENVELOPE}
+        own = answers.get(str(refusal.status), {})  # of a route that says more with it
+        told = {"description": refusal().message, "content": own.get("content", ENVELOPE)}
         if refusal in HEADERS:
             told["headers"] = HEADERS[refusal]
         answers[str(refusal.status)] = told

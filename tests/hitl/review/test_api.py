@@ -3,6 +3,7 @@ import pytest
 from hitl.accounts.models import Membership
 from hitl.core import clock
 from hitl.queue.models import Item, Lease
+from hitl.review.schemas import DraftConflictEnvelope
 from hitl.review.starter_rubric import starter_rubric
 from tests.hitl import factories
 
@@ -172,6 +173,10 @@ class TestDraft:
         assert stale.status_code == 409
         assert stale.json["error"]["code"] == "stale_draft"
         assert stale.json["error"]["draft"] == {"number": 1, "answers": {"helpful": 2, "comment": "so far"}}
+        assert stale.json == DraftConflictEnvelope.model_validate(stale.json).model_dump(mode="json")
+        described = reviewer.get("/api/openapi.json").json["paths"]["/api/v1/leases/{lease_id}/draft"]["put"]
+        conflict = described["responses"]["409"]["content"]["application/json"]["schema"]
+        assert conflict == {"$ref": "#/components/schemas/DraftConflictEnvelope"}
 
     @pytest.mark.parametrize(
         ("answers", "param"),
