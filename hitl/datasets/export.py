@@ -97,7 +97,8 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield a version's rows of these splits in columns."""
     with storage.reading(f"{version.location}/rows.parquet") as file:
-        rows, done = pq.ParquetFile(file), 0
+        # A reader that buffers ahead keeps all that it has read until it is done, and so the whole file.
+        rows, done = pq.ParquetFile(file, pre_buffer=False), 0
         for batch in rows.iter_batches(READ_ROWS, columns=columns_of(version.dataset.kind)):
             yield batch.filter(pc.is_in(batch.column("split"), pa.array(splits, pa.string())))
             done += batch.num_rows

@@ -300,7 +300,7 @@ def _manifest(version: DatasetVersion, frozen: FrozenFiles) -> dict[str, Any]:
 
 
 def _hold_out(db: Session, dataset_id: UUID, frozen: FrozenFiles) -> None:
-    inputs = ({"dataset_id": dataset_id, "input_hash": one} for one in sorted(frozen.tested))
+    inputs = ({"dataset_id": dataset_id, "input_hash": one} for one in frozen.tested)
     ties = ({"dataset_id": dataset_id, "tie": one.hex()} for one in sorted(frozen.tested_ties))
     for table, rows in ((HeldOutInput, inputs), (HeldOutTie, ties)):
         while some := list(islice(rows, HELD_OUT_AT_ONCE)):

@@ -23,7 +23,7 @@ class FrozenFiles:
     lineage_hash: str
     files: dict[str, int]  # name → rows
     statistics: dict[str, Any]
-    tested: set[str]  # input hashes in the test split
+    tested: list[str]  # input hashes in the test split, in their order; at the edge of a batch, one may come twice
     tested_ties: set[bytes]  # digests of what ties rows to those in the test split
 
 
@@ -33,7 +33,7 @@ def write_files(attempt: Attempt, seed: str) -> FrozenFiles:
     splits = attempt.groups.splits(seed, plan.selection.shares)
     counts: Counter[Split] = Counter(dict.fromkeys(SPLITS, 0))
     content = bytearray()
-    tested: set[str] = set()
+    tested: list[str] = []
     tested_ties: set[bytes] = set()
     with (
         attempt.storage.reading(attempt.scratch) as scratch,
@@ -44,7 +44,8 @@ def write_files(attempt: Attempt, seed: str) -> FrozenFiles:
         written_behind(rows) as write_rows,
         written_behind(origins) as write_origins,
     ):
-        for batch in pq.ParquetFile(scratch).iter_batches(ROWS_PER_GROUP):
+        lineage_hash = hash_of_all(_lineage_hashes(scratch))
+        for batch in _opened(scratch).iter_batches(ROWS_PER_GROUP):
             inputs = batch.column("input_hash").to_pylist()
             split_of_row = [splits.of(input_hash) for input_hash in inputs]
             counts.update(split_of_row)
@@ -53,9 +54,8 @@ def write_files(attempt: Attempt, seed: str) -> FrozenFiles:
             write_origins(table.rename_columns({"id": "row_id"}).select(origins.schema.names))
             content += _hashes(batch, split_of_row)
             is_tested = [split == "test" for split in split_of_row]
-            tested.update(compress(inputs, is_tested))
+            tested += dict.fromkeys(compress(inputs, is_tested))
             tested_ties.update(*batch.column("ties").filter(pa.array(is_tested)).to_pylist())
-        lineage = _lineage_hashes(scratch)
     attempt.storage.files.delete_file(attempt.scratch)
     statistics = {
         **attempt.figures.as_json(),
@@ -67,12 +67,17 @@ def write_files(attempt: Attempt, seed: str) -> FrozenFiles:
     return FrozenFiles(
         attempt.folder,
         hash_of_all(content),
-        hash_of_all(lineage),
+        lineage_hash,
         {"rows.parquet": counts.total(), "lineage.parquet": counts.total(), "left_out.parquet": left_out},
         statistics,
         tested,
         tested_ties,
     )
+
+
+def _opened(scratch: Any) -> pq.ParquetFile:
+    # A reader that buffers ahead keeps all that it has read until it is done: of a million rows, more than a gigabyte.
+    return pq.ParquetFile(scratch, pre_buffer=False)
 
 
 def _hashes(batch: pa.RecordBatch, split_of_row: list[Split]) -> bytes:
@@ -85,6 +90,6 @@ def _hashes(batch: pa.RecordBatch, split_of_row: list[Split]) -> bytes:
 def _lineage_hashes(scratch: Any) -> bytearray:
     """Return the lineage hash of each row, one after the other."""
     found = bytearray()
-    for batch in pq.ParquetFile(scratch).iter_batches(columns=["lineage_hash"]):
+    for batch in _opened(scratch).iter_batches(columns=["lineage_hash"]):
         found += raw_bytes(batch.column(0))
     return found

@@ -73,11 +73,12 @@ class Groups:
         self._are_joined = False
 
     def splits(self, seed: str, shares: Shares) -> "Splits":
-        """Return what says the split of each input.
+        """Return what says the split of each input. No row comes after that: what tied the rows is forgotten.
 
         seed: moves groups between splits as a whole; the same seed and group give the same split everywhere.
         """
         self._join_all()
+        self._ties, self._input_of_tie = bytearray(), array("I")
         tested = bytearray(len(self._parent))
         for number, is_held_out in enumerate(self._is_held_out):
             if is_held_out:
