@@ -71,5 +71,5 @@ def _positions(columns: pa.Table, wanted: dict[str, str]) -> Sequence[int]:
     for name, value in wanted.items():
         hit = pc.equal(columns.column(name), value)
         mask = hit if mask is None else pc.and_(mask, hit)
-    positions: Sequence[int] = pc.indices_nonzero(mask).to_numpy().tolist()
+    positions: Sequence[int] = pc.indices_nonzero(mask).to_pylist()
     return positions
