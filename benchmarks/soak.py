@@ -2,8 +2,8 @@
 
 People claim, draft, submit, skip and take back; programs capture, give feedback, list and follow; versions are frozen
 and exported. Each minute the memory and open files of each process, the database's size, the number of answers, the 5xx
-among them and the slowest hundredth are printed. It fails on any 5xx, on a process that ended, and where the memory of
-a process at the end exceeds that at half time by more than GROWTH_SHARE and GROWTH_BYTES together.
+among them and the slowest hundredth are printed. It fails on any 5xx, on a process that ended, and where the memory
+of a process at the end exceeds that at half time by more than GROWTH_SHARE and GROWTH_BYTES together.
 """
 
 import argparse
@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import orjson
@@ -65,7 +67,7 @@ class Soak:
         self.over.set()
         for worker in workers:
             worker.join(timeout=60)
-        return self.troubles + self._growth()
+        return self.troubles + growth(self.memory)
 
     def _keep_at(self, work: Any, key: str, number: int) -> None:
         chance = random.Random(self.seed * 1_000 + number)
@@ -148,18 +150,25 @@ class Soak:
             row = connection.execute("SELECT pg_database_size(current_database())").fetchone()
             return int(row[0]) if row else 0
 
-    def _growth(self) -> list[str]:
-        """Compare the end with half time, process by process; the first half may fill caches."""
-        if len(self.memory) < 2:
-            return ["fewer than two samples: nothing can be said of growth"]
-        half, end = self.memory[len(self.memory) // 2], self.memory[-1]
-        if half.keys() != end.keys():
-            return [f"processes ended or came: {sorted(half)} at half time, {sorted(end)} at the end"]
-        return [
-            f"process {pid} grew from {half[pid]:,} to {end[pid]:,} bytes in the second half"
-            for pid in end
-            if end[pid] - half[pid] > GROWTH_BYTES and end[pid] > half[pid] * (1 + GROWTH_SHARE)
-        ]
+
+def growth(memory: Sequence[Mapping[int, int]]) -> list[str]:
+    """Compare the end with half time, process by process, and say what grew; the first half may fill caches.
+
+    memory: bytes by process, sample by sample. Compared is the middle value of a tenth of the samples: a single one may
+    be taken in the middle of a freeze.
+    """
+    if len(memory) < 2:
+        return ["fewer than two samples: nothing can be said of growth"]
+    tenth, middle = max(1, len(memory) // 10), len(memory) // 2
+    at_half, at_end = memory[max(0, middle - tenth) : middle], memory[-tenth:]
+    if any(sample.keys() != memory[-1].keys() for sample in (*at_half, *at_end)):
+        return [f"processes ended or came: {sorted(at_half[0])} at half time, {sorted(memory[-1])} at the end"]
+    troubles = []
+    for pid in memory[-1]:
+        half, end = (median(sample[pid] for sample in samples) for samples in (at_half, at_end))
+        if end - half > GROWTH_BYTES and end > half * (1 + GROWTH_SHARE):
+            troubles.append(f"process {pid} grew from {half:,.0f} to {end:,.0f} bytes in the second half")
+    return troubles
 
 
 def _response(chance: random.Random, name: str) -> dict[str, Any]:
