@@ -23,6 +23,7 @@ class TestRetries:
         door.ways = [way, way]
         # Where no answer comes it has to be given up; a busy machine may take long for one that does come.
         limits = {"request_seconds": 0.6} if way in ("lose", "drip") else {}
+        limits["batch_seconds"] = 60  # one batch: it is sent when it is flushed
         client = make_client(url=door.address, **limits)
 
         names = give(client, 5)
@@ -47,7 +48,7 @@ class TestRetries:
         assert adds_up(client)
 
     def test_batches_have_keys_of_their_own(self, make_client, door):
-        client = make_client(url=door.address, batch_rows=2)
+        client = make_client(url=door.address, batch_rows=2, batch_seconds=60)
 
         give(client, 6)
 

@@ -8,6 +8,7 @@ from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.preferences.queries import counting_demonstrations, counting_evidence, counting_verdicts
 from hitl.review.rubrics import Scale
 from hitl.review.submission import admit, reopen_review, revise, submit_review
+from hitl.review.unblinding import look_at_models
 from tests.hitl import factories
 from tests.hitl.factories import CRITERIA
 from tests.hitl.review.test_submission import answers_to, late_lease
@@ -184,6 +185,7 @@ class TestWhyNothing:
         lease = factories.Lease(item=factories.Comparison(open_slots=0))
         review = submit_review(db, lease, answers_to(lease, ranking="all_bad"))
 
+        look_at_models(db, review)
         revision = revise(db, review, answers_to(review, ranking="unsure"))
         assert why_nothing(db, review, revision) is WhyNothing.UNBLINDED
 

@@ -40,7 +40,7 @@ class TestPage:
         places = [page.index(f"Response {letter}") for letter in "ABC"]
         assert places == sorted(places)
         assert [page.index(texts[letter]) > page.index(f"Response {letter}") for letter in "ABC"] == [True] * 3
-        assert "the order is shuffled for you" in page
+        assert "Blind, and shuffled for you" in page
 
     def test_it_keeps_my_order_and_others_have_theirs(self, ana, desk, sign_in, committed):
         item = comparison(desk, [f"Answer {n}." for n in range(9)], reviews_wanted=5, open_slots=5)
