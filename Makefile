@@ -28,7 +28,7 @@ serve: $(VENV)/.installed ## Serve what HITL_… settings or hitl.toml name (def
 test: $(VENV)/.installed-all ## Run every test: both databases, browser, journeys (PYTEST="tests/hitl/queue -x" for some)
 	@$(BIN)/python -m pytest $(PYTEST)
 
-bench: $(VENV)/.installed-all ## Measure how fast it is and write docs/benchmarks.md, half an hour (BENCH="claim --quick" for one, shortly)
+bench: $(VENV)/.installed-all ## Measure how fast it is and write docs/benchmarks.md, an hour or more (BENCH="claim --quick" for one, shortly)
 	@if [ -n "$(BENCH)" ]; then $(BIN)/python -m benchmarks.$(BENCH); else $(BIN)/python -m benchmarks.all; fi
 
 fuzz: $(VENV)/.installed-all ## Send the API requests that nobody would: CASES=100000 for hours (SEED=…, DATABASE=sqlite or postgresql)
