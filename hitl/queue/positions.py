@@ -198,8 +198,10 @@ def _kept_if(dialect: Any, nothing_is_open: ColumnElement[bool]) -> Prepared:
 def _nothing_open_since() -> ColumnElement[bool]:
     passed, before = _items.alias("passed"), _items.alias("item_before")
     between = and_(_place(passed) > tuple_(*position()), _place(passed) <= _TO)
+    first_passed = _in_order(select(passed.c.id).where(*_is_open(passed), between, *_is_new(passed)), passed)
     return and_(
-        ~exists(select(passed.c.id).where(*_is_open(passed), between, *_is_new(passed))),
+        # In order and one alone: of a mere EXISTS, PostgreSQL thinks that walking the table finds one soon.
+        first_passed.limit(_ONE).scalar_subquery().is_(None),
         ~exists(_opened_before(before)),
     )
 
