@@ -26,6 +26,7 @@ PARTS = (
     "hitl.queue.models",
     "hitl.review.models",
     "hitl.preferences.models",
+    "hitl.live.models",
     "hitl.datasets.models",
     "hitl.capture.jobs",
     "hitl.queue.jobs",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, scoped_session
 from hitl.accounts import models as accounts
 from hitl.capture import models as capture
 from hitl.core import canonical, clock
+from hitl.live import models as live
 from hitl.queue import models as queue
 from hitl.review import models as review
 
@@ -123,6 +124,30 @@ class Response(Factory):
     output = factory.LazyAttribute(lambda r: {"role": "assistant", "content": r.text})
     model = "desk-small"
     created_at = factory.LazyFunction(clock.now)
+
+
+class Conversation(Factory):
+    class Meta:
+        model = capture.Conversation
+
+    class Params:
+        project = factory.SubFactory(Project)
+
+    project_id = factory.SelfAttribute("project.id")
+    client_id = factory.Sequence(lambda n: f"conversation-{n}")
+
+
+class LiveConversation(Factory):
+    """One in which nothing has happened yet."""
+
+    class Meta:
+        model = live.LiveConversation
+
+    class Params:
+        project = factory.SubFactory(Project)
+
+    id = factory.LazyAttribute(lambda talk: Conversation(project=talk.project).id)
+    project_id = factory.SelfAttribute("project.id")
 
 
 class Item(Factory):

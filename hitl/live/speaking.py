@@ -1,0 +1,186 @@
+"""What the user says and what the bot answers: nothing is sent twice, and nothing to a question that has moved on."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hitl.accounts.models import User
+from hitl.core import clock
+from hitl.live import needs
+from hitl.live.interventions import attach_late_draft, settle, settle_moved_on
+from hitl.live.log import append, locked
+from hitl.live.models import Draft, Event, LiveConversation
+
+BEAT_SECONDS = 15.0  # a stream that gave no sign of life for so long has lost its sender
+
+# Why a draft was not sent, as a person reads it.
+WHY_UNSENT = {
+    "user_said_more": "The user has written again.",
+    "already_answered": "The user's message had its answer already.",
+    "holder_changed": "Somebody else speaks in the conversation now.",
+    "refused": "A person refused it.",
+    "replaced": "A person sent an edited version instead.",
+    "expired": "Nobody came in time.",
+    "hold_ended": "The draft that it was to replace was not held any more.",
+}
+
+
+def receive(db: Session, talk: LiveConversation, message: dict[str, Any]) -> Event:
+    """Note what the user said. Drafts that answer an older message are stale from now on."""
+    event = append(db, talk, "user_message", audience="customer", content={"message": message})
+    talk.user_number = event.number
+    talk.waiting_since = talk.waiting_since or event.happened_at
+    settle_moved_on(db, talk)
+    return event
+
+
+def propose(
+    db: Session,
+    talk: LiveConversation,
+    output: dict[str, Any],
+    *,
+    answers: int,
+    holder_number: int,
+    response_id: UUID | None = None,
+) -> Draft:
+    """Keep what the bot would say. One that is stale already is kept as unsent.
+
+    answers: number of the user message that it answers.
+    holder_number: of the conversation when the bot began to think.
+    """
+    draft = Draft(
+        conversation_id=talk.id,
+        answers_number=answers,
+        holder_number=holder_number,
+        output=output,
+        response_id=response_id,
+    )
+    db.add(draft)
+    db.flush()
+    append(db, talk, "draft", draft=draft, content={"message": output})
+    why = why_stale(talk, draft)
+    if why is not None:
+        keep_unsent(draft, why)
+        attach_late_draft(db, talk, draft)
+    return draft
+
+
+def why_stale(talk: LiveConversation, draft: Draft) -> str | None:
+    """Return why the bot may not send this any more, a word of WHY_UNSENT; None if it may."""
+    if talk.holder != "bot" or draft.holder_number != talk.holder_number:
+        return "holder_changed"
+    if draft.answers_number != talk.user_number:
+        return "user_said_more"
+    if talk.answered_number >= draft.answers_number > 0:
+        return "already_answered"
+    return None
+
+
+def keep_unsent(draft: Draft, why: str) -> None:
+    """Note that a draft is not sent. why: a word of WHY_UNSENT."""
+    draft.state = "unsent"
+    draft.why_unsent = why
+
+
+def send(db: Session, talk: LiveConversation, draft: Draft) -> Event | None:
+    """Send the bot's draft as it is; None, and the draft kept as unsent, when the conversation has moved on."""
+    why = _why_not_now(talk, draft)
+    if why is not None:
+        if draft.state == "proposed":
+            keep_unsent(draft, why)
+        return None
+    draft.state = "sent"
+    return deliver(db, talk, draft.output, draft=draft)
+
+
+def deliver(
+    db: Session,
+    talk: LiveConversation,
+    output: dict[str, Any],
+    *,
+    by: User | None = None,
+    draft: Draft | None = None,
+    is_partial: bool = False,
+    is_judged: bool = False,
+) -> Event:
+    """Write a message into the log as sent to the user: the newest user message has its answer.
+
+    The only function that does: whoever calls it has made sure, under the lock, that the sender may speak.
+
+    by: the person who wrote it; none: the bot did.
+    is_judged: a person found the bot's words good.
+    """
+    content: dict[str, Any] = {"message": output}
+    if is_partial:
+        content["is_partial"] = True
+    event = append(db, talk, "message", audience="customer", by=by, draft=draft, content=content)
+    talk.answered_number = talk.user_number
+    talk.waiting_since = None
+    needs.drop(talk, "held", "wants_person")
+    settle(db, talk, event, is_judged=is_judged or by is not None)
+    return event
+
+
+def begin_streaming(talk: LiveConversation, draft: Draft) -> bool:
+    """Begin to send the bot's draft piece by piece; False when the conversation has moved on."""
+    why = _why_not_now(talk, draft)
+    if why is not None:
+        if draft.state == "proposed":
+            keep_unsent(draft, why)
+        return False
+    draft.state = "streaming"
+    draft.beat_at = clock.now()
+    return True
+
+
+def go_on_streaming(draft: Draft, piece: str) -> bool:
+    """Note that a piece of text goes out now; False when somebody took over, and then it must not.
+
+    Call it before the piece is written to the user: so what went out is never more than what is noted.
+    """
+    if draft.state != "streaming":
+        return False
+    draft.streamed += piece
+    draft.beat_at = clock.now()
+    return True
+
+
+def end_streaming(db: Session, talk: LiveConversation, draft: Draft) -> Event | None:
+    """Note that the whole draft went out; None when it was cut off before."""
+    if draft.state != "streaming":
+        return None
+    draft.state = "sent"
+    return deliver(db, talk, draft.output, draft=draft)
+
+
+def cut_off(db: Session, talk: LiveConversation, draft: Draft) -> Event | None:
+    """End a stream where it is. What went out is a sent message, marked partial; None if nothing did."""
+    if not draft.streamed:
+        keep_unsent(draft, "holder_changed")
+        return None
+    draft.state = "sent"
+    return deliver(db, talk, {"role": "assistant", "content": draft.streamed}, draft=draft, is_partial=True)
+
+
+def streaming_draft(db: Session, talk: LiveConversation) -> Draft | None:
+    """Return the draft that is going out right now, if there is one."""
+    return db.scalar(select(Draft).where(Draft.conversation_id == talk.id, Draft.state == "streaming"))
+
+
+def end_dead_streams(db: Session) -> None:
+    """Cut off the streams whose sender died: what went out is known, and somebody may answer again."""
+    dead = select(Draft.id, Draft.conversation_id).where(
+        Draft.state == "streaming", Draft.beat_at < clock.now() - timedelta(seconds=BEAT_SECONDS)
+    )
+    for draft_id, conversation_id in db.execute(dead.order_by(Draft.conversation_id)).all():
+        talk = locked(db, conversation_id)
+        draft = db.get_one(Draft, draft_id, populate_existing=True)
+        if draft.state == "streaming":  # it has not ended meanwhile
+            cut_off(db, talk, draft)
+
+
+def _why_not_now(talk: LiveConversation, draft: Draft) -> str | None:
+    return "already_answered" if draft.state != "proposed" else why_stale(talk, draft)

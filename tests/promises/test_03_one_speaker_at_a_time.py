@@ -1,0 +1,344 @@
+"""Promise 3: a live conversation has one speaker at a time, and nothing is sent twice or to words that moved on.
+
+What is allowed is worked out a second time here, from the log alone; and after each step the log itself is read as a
+colleague would read it. Set TEST_EFFORT to a number above 1 to try that much longer than continuous integration does.
+"""
+
+import os
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from hitl.core import clock
+from hitl.live import holding, speaking, taking_over
+from hitl.live.errors import AlreadyTaken, NotYours, UserSaidMore
+from hitl.live.log import locked
+from hitl.live.models import Draft, Event, Hold, Intervention
+from tests.hitl import factories
+
+EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
+DEADLINE_SECONDS = 60
+STEPS = 100
+
+people = st.integers(0, 1)
+places = st.integers(0, 1_000)  # which of the rows there are, counted from the newest
+
+
+class TestAnySequenceOfEvents:
+    @pytest.mark.timeout(900)  # a failure is made as short as it goes before it is shown
+    def test_it_never_speaks_twice_nor_out_of_turn_and_learns_from_each_intervention(self, db, monkeypatch):
+        ahead = [timedelta()]
+        real_now = clock.now
+        monkeypatch.setattr(clock, "now", lambda: real_now() + ahead[0])
+        run_state_machine_as_test(
+            lambda: Desk(db, ahead),
+            settings=settings(
+                max_examples=15 * EFFORT,
+                stateful_step_count=STEPS,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                print_blob=True,
+                phases=[Phase.generate],
+            ),
+        )
+
+
+class Told:
+    """What the log tells: who speaks, which words of the user are the newest, and whether they have their answer."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.speaker, self.changes = "bot", 0
+        self.user_number, self.is_answered = 0, False
+        for event in events:
+            self._read(event)
+
+    def _read(self, event: Event) -> None:
+        match event.kind:
+            case "user_message":
+                self.user_number, self.is_answered = event.number, False
+            case "message":
+                self.is_answered = True
+            case "hold":
+                self._change("gate")
+            case "takeover":
+                self._change(event.user_id)
+            case "handover":
+                self._change(UUID(event.content["to"]))
+            case "approval" | "edit" | "refusal" | "expiry" | "handback":
+                self._change("bot")
+
+    def _change(self, speaker) -> None:
+        self.speaker, self.changes = speaker, self.changes + 1
+
+
+class Desk(RuleBasedStateMachine):
+    """One conversation with a bot that is sometimes slow, a gate, and two supervisors. Each step is one request."""
+
+    def __init__(self, db: Session, ahead: list[timedelta]) -> None:
+        super().__init__()
+        self.db, self.ahead = db, ahead
+        self.everything = db.begin_nested()
+        project = factories.Project()
+        self.people = [factories.Membership(project=project, role="supervisor").user for _ in range(2)]
+        self.id = factories.LiveConversation(project=project).id
+        self.thoughts: list[tuple[int, int]] = []  # what the bot looked at, before it began to think
+        self.drafts: list[Draft] = []
+        self.holds: list[Hold] = []
+        self.words = 0
+
+    # ---- what happens
+
+    @rule()
+    def user_writes(self):
+        speaking.receive(self.db, self.talk(), self.message("user"))
+
+    @rule()
+    def bot_begins_to_think(self):
+        talk = self.talk()
+        self.thoughts.append((talk.user_number, talk.holder_number))
+
+    @precondition(lambda self: self.thoughts)
+    @rule(place=places)
+    def bot_proposes(self, place):
+        answers, holder_number = self.thoughts.pop(-1 - place % len(self.thoughts))
+        may, talk = self.bot_may_answer(answers, holder_number), self.talk()
+        draft = speaking.propose(
+            self.db,
+            talk,
+            self.message("assistant"),
+            answers=answers,
+            holder_number=holder_number,
+        )
+        assert (draft.state == "proposed") == may
+        self.drafts.append(draft)
+
+    @precondition(lambda self: self.drafts)
+    @rule(place=places)
+    def bot_sends(self, place):
+        draft = self.drafts[-1 - place % len(self.drafts)]
+        may = draft.state == "proposed" and self.bot_may_answer(draft.answers_number, draft.holder_number)
+        assert (speaking.send(self.db, self.talk(), draft) is not None) == may
+
+    @precondition(lambda self: self.drafts)
+    @rule(place=places, when_nobody=st.sampled_from(["send", "safe_reply", "refuse"]))
+    def gate_holds(self, place, when_nobody):
+        draft = self.drafts[-1 - place % len(self.drafts)]
+        if draft.state != "proposed":
+            return
+        may = self.bot_may_answer(draft.answers_number, draft.holder_number)
+        hold = holding.hold_draft(
+            self.db,
+            self.talk(),
+            draft,
+            ["It names a price."],
+            deadline_seconds=DEADLINE_SECONDS,
+            when_nobody=when_nobody,
+            safe_reply="One moment, please.",
+        )
+        assert (hold is not None) == may
+        if hold is not None:
+            self.holds.append(hold)
+
+    @precondition(lambda self: self.drafts)
+    @rule(place=places)
+    def bot_begins_to_stream(self, place):
+        draft = self.drafts[-1 - place % len(self.drafts)]
+        may = draft.state == "proposed" and self.bot_may_answer(draft.answers_number, draft.holder_number)
+        assert speaking.begin_streaming(self.talk(), draft) == may
+
+    @precondition(lambda self: self.streaming())
+    @rule(is_last=st.booleans())
+    def bot_goes_on_streaming(self, is_last):
+        draft = self.streaming()
+        self.talk()
+        assert speaking.go_on_streaming(draft, "word ")
+        if is_last:
+            assert speaking.end_streaming(self.db, self.talk(), draft) is not None
+
+    @precondition(lambda self: self.holds)
+    @rule(place=places, person=people, has_read=st.booleans())
+    def person_approves(self, place, person, has_read):
+        hold, was_open = self.hold(place)
+        with suppress(UserSaidMore):
+            sent = holding.approve(self.db, self.talk(), hold, self.people[person], read_to=self.read_to(has_read))
+            assert (sent is not None) == was_open
+            return
+        assert was_open
+        assert not has_read
+
+    @precondition(lambda self: self.holds)
+    @rule(place=places, person=people, has_read=st.booleans())
+    def person_edits(self, place, person, has_read):
+        hold, was_open = self.hold(place)
+        before = len(self.events("message"))
+        with suppress(UserSaidMore):
+            text = self.message("assistant")
+            sent = holding.edit(self.db, self.talk(), hold, self.people[person], text, read_to=self.read_to(has_read))
+            assert (sent is not None) == was_open
+            assert was_open or self.kept(text)
+            return
+        assert was_open
+        assert not has_read
+        assert len(self.events("message")) == before
+
+    @precondition(lambda self: self.holds)
+    @rule(place=places, person=people)
+    def person_refuses(self, place, person):
+        hold, was_open = self.hold(place)
+        assert holding.refuse(self.db, self.talk(), hold, self.people[person]) == was_open
+
+    @rule(person=people)
+    def person_takes_over(self, person):
+        speaker = self.told().speaker
+        try:
+            event = taking_over.take_over(self.db, self.talk(), self.people[person])
+        except AlreadyTaken:
+            assert speaker == self.people[1 - person].id
+        else:
+            assert (event is None) == (speaker == self.people[person].id)
+
+    @rule(person=people)
+    def person_hands_back(self, person):
+        self.only_holder(person, lambda: taking_over.hand_back(self.db, self.talk(), self.people[person]))
+
+    @rule(person=people)
+    def person_hands_over(self, person):
+        to = self.people[1 - person]
+        self.only_holder(person, lambda: taking_over.hand_over(self.db, self.talk(), self.people[person], to))
+
+    @rule(person=people)
+    def person_speaks(self, person):
+        may, text = self.told().speaker == self.people[person].id, self.message("assistant")
+        assert (taking_over.say(self.db, self.talk(), self.people[person], text) is not None) == may
+        assert may or self.kept(text)
+
+    @rule(person=people)
+    def person_leaves_a_note(self, person):
+        taking_over.note(self.db, self.talk(), self.people[person], "Guest of honour")
+
+    @rule(seconds=st.sampled_from([1, 20, 70]))
+    def time_passes(self, seconds):
+        self.ahead[0] += timedelta(seconds=seconds)
+        speaking.end_dead_streams(self.db)
+        holding.end_expired_holds(self.db)
+
+    # ---- what must hold after each step
+
+    @invariant()
+    def numbers_have_no_gap(self):
+        assert [event.number for event in self.events()] == list(range(1, self.talk().last_number + 1))
+
+    @invariant()
+    def bot_answers_once_and_only_in_its_turn(self):
+        drafts = {draft.id: draft for draft in self.all_drafts()}
+        before: list[Event] = []
+        for event in self.events():
+            if event.kind == "message" and event.user_id is None:
+                told = Told(before)
+                assert told.speaker == "bot"
+                assert not told.is_answered or told.user_number == 0 or before[-1].kind == "approval"
+                if before[-1].kind != "approval":  # a person who has read on may answer the newer words with it
+                    assert drafts[event.draft_id].answers_number == told.user_number
+            before.append(event)
+
+    @invariant()
+    def person_speaks_only_as_holder_or_editor(self):
+        before: list[Event] = []
+        for event in self.events():
+            if event.kind == "message" and event.user_id is not None:
+                assert Told(before).speaker == event.user_id or before[-1].kind == "edit"
+            before.append(event)
+
+    @invariant()
+    def each_draft_is_sent_at_most_once_and_says_so(self):
+        sent = [event.draft_id for event in self.events("message") if event.draft_id is not None]
+        assert len(sent) == len(set(sent))
+        for draft in self.all_drafts():
+            assert draft.state != "sent" or draft.id in sent
+            assert (draft.why_unsent is None) == (draft.state != "unsent")
+
+    @invariant()
+    def at_most_one_draft_is_on_its_way(self):
+        states = [draft.state for draft in self.all_drafts()]
+        assert states.count("held") + states.count("streaming") <= 1
+        assert (self.told().speaker == "gate") == ("held" in states)
+
+    @invariant()
+    def customers_see_what_was_said_and_nothing_else(self):
+        assert {event.kind for event in self.events() if event.audience == "customer"} <= {"user_message", "message"}
+
+    @invariant()
+    def each_decision_about_a_draft_is_an_intervention(self):
+        decided = [e for e in self.events() if e.kind in ("approval", "edit", "refusal", "takeover")]
+        made = self.interventions()
+        assert [(one.kind, one.user_id) for one in made] == [(event.kind, event.user_id) for event in decided]
+        for event, one in zip(decided, made, strict=True):
+            later = [e for e in self.events() if e.number > event.number]
+            is_over = any(e.kind in ("user_message", "message", "handback") for e in later)
+            assert (one.settled_at is not None) or not is_over
+            if one.settled_at is not None and one.why_nothing is None:
+                assert one.draft_id is not None
+                assert one.kind == "approval" or one.replacement is not None
+
+    def teardown(self):
+        self.everything.rollback()
+
+    # ---- how it looks there
+
+    def talk(self):
+        return locked(self.db, self.id)
+
+    def events(self, *kinds):
+        self.db.flush()
+        query = select(Event).where(Event.conversation_id == self.id).order_by(Event.number)
+        return [event for event in self.db.scalars(query) if not kinds or event.kind in kinds]
+
+    def told(self):
+        return Told(self.events())
+
+    def bot_may_answer(self, answers, holder_number):
+        told = self.told()
+        is_its_turn = told.speaker == "bot" and holder_number == told.changes + 1
+        is_open = not told.is_answered or told.user_number == 0
+        return is_its_turn and answers == told.user_number and is_open
+
+    def hold(self, place):
+        hold = self.holds[-1 - place % len(self.holds)]
+        return hold, self.told().speaker == "gate" and hold.ended_at is None
+
+    def read_to(self, has_read):
+        return self.talk().last_number if has_read else self.told().user_number - 1
+
+    def streaming(self):
+        return next((draft for draft in self.drafts if draft.state == "streaming"), None)
+
+    def only_holder(self, person, act):
+        speaker = self.told().speaker
+        try:
+            act()
+        except NotYours:
+            assert speaker != self.people[person].id
+        else:
+            assert speaker == self.people[person].id
+
+    def kept(self, text):
+        return [draft for draft in self.all_drafts() if draft.output == text and draft.state == "unsent"]
+
+    def all_drafts(self):
+        self.db.flush()
+        return list(self.db.scalars(select(Draft).where(Draft.conversation_id == self.id)))
+
+    def interventions(self):
+        query = select(Intervention).where(Intervention.conversation_id == self.id).order_by(Intervention.id)
+        return list(self.db.scalars(query))
+
+    def message(self, role):
+        self.words += 1
+        return {"role": role, "content": f"These are words {self.words}."}
