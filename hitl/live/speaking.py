@@ -21,6 +21,7 @@ WHY_UNSENT = {
     "user_said_more": "The user has written again.",
     "already_answered": "The user's message had its answer already.",
     "holder_changed": "Somebody else speaks in the conversation now.",
+    "sender_died": "The program that was to send it went away.",
     "refused": "A person refused it.",
     "replaced": "A person sent an edited version instead.",
     "expired": "Nobody came in time.",
@@ -29,7 +30,10 @@ WHY_UNSENT = {
 
 
 def receive(db: Session, talk: LiveConversation, message: dict[str, Any]) -> Event:
-    """Note what the user said. Drafts that answer an older message are stale from now on."""
+    """Note what the user said. Drafts that answer an older message are stale from now on, and a stream ends."""
+    streaming = streaming_draft(db, talk)
+    if streaming is not None:
+        cut_off(db, talk, streaming, "user_said_more")
     event = append(db, talk, "user_message", audience="customer", content={"message": message})
     talk.user_number = event.number
     talk.waiting_since = talk.waiting_since or event.happened_at
@@ -156,10 +160,13 @@ def end_streaming(db: Session, talk: LiveConversation, draft: Draft) -> Event | 
     return deliver(db, talk, draft.output, draft=draft)
 
 
-def cut_off(db: Session, talk: LiveConversation, draft: Draft) -> Event | None:
-    """End a stream where it is. What went out is a sent message, marked partial; None if nothing did."""
+def cut_off(db: Session, talk: LiveConversation, draft: Draft, why: str) -> Event | None:
+    """End a stream where it is. What went out is a sent message, marked partial; None if nothing did.
+
+    why: a word of WHY_UNSENT, for the latter case.
+    """
     if not draft.streamed:
-        keep_unsent(draft, "holder_changed")
+        keep_unsent(draft, why)
         return None
     draft.state = "sent"
     return deliver(db, talk, {"role": "assistant", "content": draft.streamed}, draft=draft, is_partial=True)
@@ -179,7 +186,7 @@ def end_dead_streams(db: Session) -> None:
         talk = locked(db, conversation_id)
         draft = db.get_one(Draft, draft_id, populate_existing=True)
         if draft.state == "streaming":  # it has not ended meanwhile
-            cut_off(db, talk, draft)
+            cut_off(db, talk, draft, "sender_died")
 
 
 def _why_not_now(talk: LiveConversation, draft: Draft) -> str | None:

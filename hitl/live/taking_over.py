@@ -29,7 +29,7 @@ def take_over(db: Session, talk: LiveConversation, by: User) -> Event | None:
     hold = open_hold(db, talk)
     if hold is not None:
         end_by_takeover(talk, hold, by)
-    cut = draft is not None and draft.state == "streaming" and cut_off(db, talk, draft)
+    cut = draft is not None and draft.state == "streaming" and cut_off(db, talk, draft, "holder_changed")
     if draft is not None and draft.state == "proposed":
         keep_unsent(draft, "holder_changed")
     change_holder(talk, "person", by)
