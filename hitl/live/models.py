@@ -68,6 +68,8 @@ class LiveConversation(Base):
     last_number: Mapped[int] = mapped_column(default=0)  # of the newest event
     user_number: Mapped[int] = mapped_column(default=0)  # of the newest user message; 0: none yet
     answered_number: Mapped[int] = mapped_column(default=0)  # the newest user message that has its answer
+    # The draft that goes out piece by piece right now. No foreign key: drafts refer to conversations.
+    streaming_id: Mapped[UUID | None]
     last_text: Mapped[str] = mapped_column(default="")  # the beginning of the newest thing the customer said or saw
     waiting_since: Mapped[datetime | None]  # when the oldest user message came that nobody has answered
     needs: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)  # why to look: hitl/live/needs.py

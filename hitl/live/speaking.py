@@ -78,7 +78,7 @@ def why_stale(talk: LiveConversation, draft: Draft) -> str | None:
         return "holder_changed"
     if draft.answers_number != talk.user_number:
         return "user_said_more"
-    if talk.answered_number >= draft.answers_number > 0:
+    if talk.streaming_id is not None or talk.answered_number >= draft.answers_number > 0:
         return "already_answered"
     return None
 
@@ -135,7 +135,7 @@ def begin_streaming(talk: LiveConversation, draft: Draft) -> bool:
         if draft.state == "proposed":
             keep_unsent(draft, why)
         return False
-    draft.state = "streaming"
+    draft.state, talk.streaming_id = "streaming", draft.id
     draft.beat_at = clock.now()
     return True
 
@@ -156,7 +156,7 @@ def end_streaming(db: Session, talk: LiveConversation, draft: Draft) -> Event | 
     """Note that the whole draft went out; None when it was cut off before."""
     if draft.state != "streaming":
         return None
-    draft.state = "sent"
+    draft.state, talk.streaming_id = "sent", None
     return deliver(db, talk, draft.output, draft=draft)
 
 
@@ -165,6 +165,7 @@ def cut_off(db: Session, talk: LiveConversation, draft: Draft, why: str) -> Even
 
     why: a word of WHY_UNSENT, for the latter case.
     """
+    talk.streaming_id = None
     if not draft.streamed:
         keep_unsent(draft, why)
         return None
@@ -174,7 +175,7 @@ def cut_off(db: Session, talk: LiveConversation, draft: Draft, why: str) -> Even
 
 def streaming_draft(db: Session, talk: LiveConversation) -> Draft | None:
     """Return the draft that is going out right now, if there is one."""
-    return db.scalar(select(Draft).where(Draft.conversation_id == talk.id, Draft.state == "streaming"))
+    return None if talk.streaming_id is None else db.get_one(Draft, talk.streaming_id, populate_existing=True)
 
 
 def end_dead_streams(db: Session) -> None:

@@ -1,13 +1,13 @@
 """Live conversations
 
-Revision: 60f3841bf5a9
+Revision: 185fb3df0a3b
 After: c41d8e6b07fa
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "60f3841bf5a9"
+revision = "185fb3df0a3b"
 down_revision = "c41d8e6b07fa"
 branch_labels = None
 depends_on = None
@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("last_number", sa.Integer(), nullable=False),
         sa.Column("user_number", sa.Integer(), nullable=False),
         sa.Column("answered_number", sa.Integer(), nullable=False),
+        sa.Column("streaming_id", sa.Uuid(), nullable=True),
         sa.Column("last_text", sa.String(), nullable=False),
         sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("needs", sa.JSON(), nullable=False),

@@ -322,7 +322,7 @@ class Desk(RuleBasedStateMachine):
     def bot_may_answer(self, answers, holder_number):
         told = self.told()
         is_its_turn = told.speaker == "bot" and holder_number == told.changes + 1
-        is_open = not told.is_answered or told.user_number == 0
+        is_open = (not told.is_answered or told.user_number == 0) and self.streaming() is None
         return is_its_turn and answers == told.user_number and is_open
 
     def hold(self, place):
