@@ -16,6 +16,7 @@ from hitl.capture.models import Feedback, Response
 from hitl.datasets.models import Dataset, DatasetVersion
 from hitl.datasets.storage import Storage, storage_of
 from hitl.datasets.versions import ensure_frozen, lineage_of, row_of, versions_of
+from hitl.live.models import Intervention
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.queue.models import Item, RuleVersion
 from hitl.queue.models import Selection as Draw
@@ -61,11 +62,21 @@ class ReviewOrigin:
 
 
 @dataclass(frozen=True)
+class InterventionOrigin:
+    """What a person did in a live conversation that decided about a row."""
+
+    intervention_id: UUID
+    by: str  # pseudonym
+    kind: str  # approval, edit, refusal, takeover
+    made_at: datetime
+
+
+@dataclass(frozen=True)
 class EvidenceOrigin:
-    """What a revision said: which answer is better, or which is worth imitating."""
+    """What a revision or an intervention said: which answer is better, or which is worth imitating."""
 
     id: UUID
-    revision_id: UUID
+    cause_id: UUID | None  # of the revision or the intervention
     origin: str
     outcome: str | None  # of a verdict: good or bad; none: a demonstration
     criterion: str | None
@@ -100,6 +111,7 @@ class Biography:
     responses: list[ResponseOrigin]
     rules: list[RuleOrigin]
     reviews: list[ReviewOrigin]
+    interventions: list[InterventionOrigin]
     evidence: list[EvidenceOrigin]
     thumbs: list[ThumbOrigin]
     versions: list[Appearance]
@@ -117,6 +129,7 @@ def biography(db: Session, version: DatasetVersion, row_id: str) -> Biography:
         responses=_responses(db, _ids(lineage["response_ids"])),
         rules=_rules(db, _ids(lineage["selection_ids"])),
         reviews=_reviews(db, _ids(lineage["revision_ids"])),
+        interventions=_interventions(db, _ids(lineage.get("intervention_ids", []))),
         evidence=_evidence(db, version.dataset.kind, _ids(lineage["evidence_ids"])),
         thumbs=_thumbs(db, _ids(lineage.get("feedback_ids", []))),
         versions=_versions_with_row(db, storage, version, row),
@@ -194,10 +207,20 @@ def _reviews(db: Session, revision_ids: list[UUID]) -> list[ReviewOrigin]:
     ]
 
 
+def _interventions(db: Session, identifiers: list[UUID]) -> list[InterventionOrigin]:
+    query = select(Intervention).where(Intervention.id.in_(identifiers)).order_by(Intervention.id)
+    return [
+        InterventionOrigin(one.id, reviewer_pseudonym(db, one.project_id, one.user_id), one.kind, one.made_at)
+        for one in db.scalars(query)
+    ]
+
+
 def _evidence(db: Session, kind: str, identifiers: list[UUID]) -> list[EvidenceOrigin]:
     if kind == "preference":
         return [
-            EvidenceOrigin(one.id, one.revision_id, one.origin, one.outcome, one.criterion, one.distance)
+            EvidenceOrigin(
+                one.id, one.revision_id or one.intervention_id, one.origin, one.outcome, one.criterion, one.distance
+            )
             for one in db.scalars(select(Evidence).where(Evidence.id.in_(identifiers)).order_by(Evidence.id))
         ]
     if kind == "verdict":
@@ -208,7 +231,7 @@ def _evidence(db: Session, kind: str, identifiers: list[UUID]) -> list[EvidenceO
             if one.revision_id is not None
         ]
     return [
-        EvidenceOrigin(one.id, one.revision_id, one.origin, None, None, None)
+        EvidenceOrigin(one.id, one.revision_id or one.intervention_id, one.origin, None, None, None)
         for one in db.scalars(select(Demonstration).where(Demonstration.id.in_(identifiers)).order_by(Demonstration.id))
     ]
 

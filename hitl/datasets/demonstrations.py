@@ -1,4 +1,4 @@
-"""From approvals and corrections to demonstrations: pure, one input at a time."""
+"""From approvals, corrections and interventions to demonstrations: pure, one input at a time."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,20 @@ from hitl.datasets.sides import Side
 
 
 class Shown(NamedTuple):
-    """One reviewer showed what a good answer is: the response as it was, or their correction of it."""
+    """Somebody showed what a good answer is: the response as it was, or what they made of it."""
 
     id: str
-    revision_id: str
-    origin: str  # approval, correction
+    cause_id: str
+    origin: str  # approval, correction, intervention
     reviewed: Side  # the response
     output: Side  # what is worth imitating
     blocked: LeftOutReason | None = None
     response_ids: tuple[str, ...] = ()  # the one that was reviewed
+
+    @property
+    def is_approval(self) -> bool:
+        """Whether it shows the response as it was. An intervention may have sent it so, or other words instead."""
+        return self.origin == "approval" or (self.origin == "intervention" and self.output is self.reviewed)
 
 
 class Completion(NamedTuple):
@@ -63,8 +68,8 @@ def _decide(shown: Sequence[Shown], policy: Policy, min_agreement: float) -> lis
     if not free:
         blocks = [one.blocked for one in shown if one.blocked is not None]
         return _left_out("may_not_train" if "may_not_train" in blocks else "may_train_unknown", shown)
-    approvals = [one for one in free if one.origin == "approval"]
-    corrections = [one for one in free if one.origin != "approval"]
+    approvals = [one for one in free if one.is_approval]
+    corrections = [one for one in free if not one.is_approval]
     is_conflict = bool(approvals and corrections)
     sides = [side for side in (approvals, corrections) if side]
     if is_conflict and policy == "unanimous":

@@ -125,8 +125,7 @@ def _by_the_long_way(
 def _row(attempt: Attempt, batch: Batch, judged: Judged, asked: dict[str, Any], found: Row) -> dict[str, Any]:
     findings = _findings_of(found)
     response_ids = sorted({identifier for one in findings for identifier in one.response_ids})
-    revision_ids = sorted({one.revision_id for one in findings if one.revision_id is not None})
-    reviewed = [batch.reviewed[revision_id] for revision_id in revision_ids]
+    causes = {one.cause_id: batch.causes[one.cause_id] for one in findings if one.cause_id is not None}
     draws = [draw for identifier in response_ids for draw in batch.draws.get(identifier, ())]
     thumbs = [one.feedback_id for one in found.found if one.feedback_id] if isinstance(found, Ruling) else []
     attempt.figures.count_merged(found.duplicates, found.is_conflict)
@@ -142,9 +141,10 @@ def _row(attempt: Attempt, batch: Batch, judged: Judged, asked: dict[str, Any], 
         "ties": list(dict.fromkeys(tie for one in response_ids for tie in batch.responses.ties[one])),
         "response_ids": response_ids,
         "evidence_ids": _evidence_of(found),
-        "revision_ids": revision_ids,
-        "reviewers": sorted({one.reviewer for one in reviewed}),
-        "rubric_version_ids": sorted({one.rubric_version_id for one in reviewed}),
+        "revision_ids": sorted(one for one, cause in causes.items() if not cause.is_intervention),
+        "intervention_ids": sorted(one for one, cause in causes.items() if cause.is_intervention),
+        "reviewers": sorted({cause.reviewer for cause in causes.values()}),
+        "rubric_version_ids": sorted({cause.rubric_version_id for cause in causes.values() if cause.rubric_version_id}),
         "selection_ids": sorted([draw[0] for draw in draws]),
         "rule_version_ids": sorted({draw[1] for draw in draws}),
         "inclusion_probability": chance(batch.draws.get(response_ids[0], ())),

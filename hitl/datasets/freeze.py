@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Uuid, delete, func, insert, literal, select
+from sqlalchemy import Insert, Uuid, delete, func, insert, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -33,13 +33,22 @@ from hitl.datasets.errors import (
     StorageTrouble,
 )
 from hitl.datasets.first_pass import write_scratch
-from hitl.datasets.models import Dataset, DatasetVersion, FrozenRevision, FrozenThumb, HeldOutInput, HeldOutTie
+from hitl.datasets.models import (
+    Dataset,
+    DatasetVersion,
+    FrozenIntervention,
+    FrozenRevision,
+    FrozenThumb,
+    HeldOutInput,
+    HeldOutTie,
+)
 from hitl.datasets.plan import Plan
 from hitl.datasets.second_pass import FrozenFiles, write_files
 from hitl.datasets.selection import Kind, Selection
 from hitl.datasets.splits import Groups
 from hitl.datasets.storage import Storage, storage_of
 from hitl.datasets.versions import is_dataset_name
+from hitl.live.models import Intervention
 from hitl.preferences.models import Verdict
 from hitl.review.models import Review
 
@@ -194,16 +203,40 @@ def _make_room(db: Session, dataset: Dataset) -> None:
 
 
 def _fix(db: Session, version: DatasetVersion, project: Project) -> None:
-    """Fix in one statement, and so at one moment, what counts: revisions, and thumbs for a version of verdicts."""
+    """Fix in one statement, and so at one moment, what counts: revisions, interventions, and thumbs for verdicts."""
+    fixing = {
+        "revisions": _fixing_revisions(version, project),
+        "interventions": _fixing_interventions(version, project),
+    }
+    origins = version.selection["origins"]
+    takes_thumbs = version.dataset.kind == "verdict" and (origins is None or "end_user" in origins)
+    if takes_thumbs and settings_of(project).end_user_thumbs:
+        fixing["thumbs"] = _fixing_thumbs(version, project)
+    if db.get_bind().dialect.name == "sqlite":  # which has no such statement, and only one writer at a time
+        for statement in fixing.values():
+            db.execute(statement)
+        return
+    _, last = fixing.popitem()
+    for name, statement in fixing.items():
+        last = last.add_cte(statement.returning(statement.table.c.version_id).cte(name))
+    db.execute(last)
+
+
+def _fixing_revisions(version: DatasetVersion, project: Project) -> Insert:
     counting = select(literal(version.id, Uuid), Review.counting_revision_id).where(
         Review.project_id == project.id, Review.counting_revision_id.is_not(None)
     )
-    revisions = insert(FrozenRevision).from_select(["version_id", "revision_id"], counting)
-    origins = version.selection["origins"]
-    takes_thumbs = version.dataset.kind == "verdict" and (origins is None or "end_user" in origins)
-    if not takes_thumbs or not settings_of(project).end_user_thumbs:
-        db.execute(revisions)
-        return
+    return insert(FrozenRevision).from_select(["version_id", "revision_id"], counting)
+
+
+def _fixing_interventions(version: DatasetVersion, project: Project) -> Insert:
+    settled = select(literal(version.id, Uuid), Intervention.id).where(
+        Intervention.project_id == project.id, Intervention.settled_at.is_not(None), Intervention.why_nothing.is_(None)
+    )
+    return insert(FrozenIntervention).from_select(["version_id", "intervention_id"], settled)
+
+
+def _fixing_thumbs(version: DatasetVersion, project: Project) -> Insert:
     columns = ("verdict_id", "input_hash", "feedback_id", "response_id", "is_good")
     given = select(
         literal(version.id, Uuid),
@@ -213,12 +246,7 @@ def _fix(db: Session, version: DatasetVersion, project: Project) -> None:
         Verdict.response_id,
         Verdict.is_good,
     ).where(Verdict.project_id == project.id, Verdict.origin == "end_user")
-    thumbs = insert(FrozenThumb).from_select(["version_id", *columns], given)
-    if db.get_bind().dialect.name == "sqlite":  # which has no such statement, and only one writer at a time
-        db.execute(revisions)
-        db.execute(thumbs)
-    else:
-        db.execute(thumbs.add_cte(revisions.returning(FrozenRevision.revision_id).cte("revisions")))
+    return insert(FrozenThumb).from_select(["version_id", *columns], given)
 
 
 def _newest_number(dataset: Dataset) -> Any:
@@ -326,8 +354,8 @@ def _note_failure(db: Session, version: DatasetVersion, reason: str) -> None:
 
 def _forget_what_was_fixed(db: Session, version: DatasetVersion) -> None:
     """From now on the lineage names the revisions and thumbs, or nobody needs them."""
-    db.execute(delete(FrozenRevision).where(FrozenRevision.version_id == version.id))
-    db.execute(delete(FrozenThumb).where(FrozenThumb.version_id == version.id))
+    for table in (FrozenRevision, FrozenIntervention, FrozenThumb):
+        db.execute(delete(table).where(table.version_id == version.id))
 
 
 def _remove_quietly(storage: Storage, folder: str) -> None:

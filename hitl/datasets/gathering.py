@@ -31,11 +31,16 @@ Finding = Judgement | Shown | Found
 Draw = tuple[str, str, float, bool]  # draw, rule version, rate, drawn
 
 
-class Reviewed(NamedTuple):
-    """Who made a revision, under which rubric."""
+class Cause(NamedTuple):
+    """Who made a revision, under which rubric; or an intervention, which goes by none."""
 
     reviewer: str  # pseudonym
-    rubric_version_id: str
+    rubric_version_id: str | None
+
+    @property
+    def is_intervention(self) -> bool:
+        """Whether a person intervened in a live conversation, instead of reviewing."""
+        return self.rubric_version_id is None
 
 
 class Responses(NamedTuple):
@@ -64,7 +69,7 @@ class Batch:
 
     rows: Sequence[Plain]  # as `reading.learned` yields them; all of an input, as far as it counts
     responses: Responses
-    reviewed: dict[str, Reviewed]  # by revision
+    causes: dict[str, Cause]  # by revision or intervention
     draws: dict[str, list[Draw]]  # by response
     share: float  # how much of the whole work comes before the end of this batch
 
@@ -127,9 +132,9 @@ def _whole_inputs(learned: Iterator[Plain]) -> Iterator[list[Plain]]:
 
 def _read(db: Session, plan: Plan, rows: list[Plain], names: dict[str, str]) -> Batch:
     """Read what these rows refer to. names: pseudonyms of reviewers that are known already."""
-    revision = _REVISION[plan.kind]
-    frozen = reading.revisions_frozen(db, plan, {row[revision] for row in rows} - {None})
-    counting = [row for row in rows if row[revision] is None or row[revision] in frozen]
+    cause = _CAUSE[plan.kind]
+    causes = _causes(db, plan, {row[cause] for row in rows} - {None}, names)
+    counting = [row for row in rows if row[cause] is None or row[cause] in causes]
     responses = _responses(db, plan, counting)
     if plan.selection.models is not None:
         chosen = {one for one, model in responses.models.items() if model in plan.selection.models}
@@ -137,15 +142,23 @@ def _read(db: Session, plan: Plan, rows: list[Plain], names: dict[str, str]) -> 
     draws: dict[str, list[Draw]] = defaultdict(list)
     for response_id, *draw in reading.draws(db, responses.outputs):
         draws[response_id].append(tuple(draw))
-    for reviewer_id in {reviewer_id for reviewer_id, _ in frozen.values()} - names.keys():
-        names[reviewer_id] = reviewer_pseudonym(db, plan.project_id, UUID(reviewer_id))
-    reviewed = {one: Reviewed(names[reviewer_id], rubric) for one, (reviewer_id, rubric) in frozen.items()}
     share = int(rows[-1][0][:8], 16) / 16**8  # hashes fall evenly
-    return Batch(counting, responses, reviewed, draws, share)
+    return Batch(counting, responses, causes, draws, share)
 
 
-# Where a row of each kind has its revision, and where the responses that it names, first the one whose input it is.
-_REVISION = {"preference": 10, "demonstration": 5, "verdict": 5}
+def _causes(db: Session, plan: Plan, identifiers: set[str], names: dict[str, str]) -> dict[str, Cause]:
+    """Return those of these revisions and interventions that count for the version."""
+    by: dict[str, tuple[str, str | None]] = {**reading.revisions_frozen(db, plan, identifiers)}
+    if identifiers - by.keys():
+        made = reading.interventions_frozen(db, plan, identifiers - by.keys())
+        by.update({one: (person, None) for one, person in made.items()})
+    for person_id in {person_id for person_id, _ in by.values()} - names.keys():
+        names[person_id] = reviewer_pseudonym(db, plan.project_id, UUID(person_id))
+    return {one: Cause(names[person_id], rubric) for one, (person_id, rubric) in by.items()}
+
+
+# Where a row of each kind has its cause, and where the responses that it names, first the one whose input it is.
+_CAUSE = {"preference": 10, "demonstration": 5, "verdict": 5}
 _RESPONSES = {"preference": (2, 3, 5), "demonstration": (2,), "verdict": (2,)}
 
 
@@ -182,24 +195,24 @@ class _Blocks(dict[tuple[str, ...], Any]):
 
 
 def _judgement(responses: Responses, side_of: Callable[[str], Side], blocks: _Blocks, row: Plain) -> Judgement:
-    _, identifier, _, a_id, a_text, b_id, b_text, outcome, distance, origin, revision_id = row
+    _, identifier, _, a_id, a_text, b_id, b_text, outcome, distance, origin, cause_id = row
     named = named_by("preference", row)
     a = Side(a_text) if a_id is None else side_of(a_id)
     b = Side(b_text) if b_id is None else side_of(b_id)
     blocked = blocks[tuple([responses.may_train[name] for name in named])]
-    return Judgement(identifier, revision_id, origin, outcome, distance, a, b, blocked, named)
+    return Judgement(identifier, cause_id, origin, outcome, distance, a, b, blocked, named)
 
 
 def _shown(responses: Responses, side_of: Callable[[str], Side], blocks: _Blocks, row: Plain) -> Shown:
-    _, identifier, response_id, text, origin, revision_id = row
+    _, identifier, response_id, text, origin, cause_id = row
     reviewed = side_of(response_id)
     output = reviewed if text is None else Side(text)
     blocked = blocks[(responses.may_train[response_id],)]
-    return Shown(identifier, revision_id, origin, reviewed, output, blocked, (response_id,))
+    return Shown(identifier, cause_id, origin, reviewed, output, blocked, (response_id,))
 
 
 def _found(responses: Responses, side_of: Callable[[str], Side], blocks: _Blocks, row: Plain) -> Found:
-    _, identifier, response_id, is_good, origin, revision_id, feedback_id = row
+    _, identifier, response_id, is_good, origin, cause_id, feedback_id = row
     blocked = blocks[(responses.may_train[response_id],)]
     output = side_of(response_id)
-    return Found(identifier, revision_id, origin, bool(is_good), output, blocked, (response_id,), feedback_id)
+    return Found(identifier, cause_id, origin, bool(is_good), output, blocked, (response_id,), feedback_id)

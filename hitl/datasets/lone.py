@@ -73,9 +73,9 @@ def lone_rows(plan: Plan, batch: Batch) -> LoneRows:
     return LoneRows(places, found, table, lengths)
 
 
-# Where what was learned has its origin and its revision, by kind.
+# Where what was learned has its origin and its cause, by kind.
 _ORIGIN = {"preference": 9, "demonstration": 4, "verdict": 4}
-_REVISION = {"preference": 10, "demonstration": 5, "verdict": 5}
+_CAUSE = {"preference": 10, "demonstration": 5, "verdict": 5}
 
 
 def _candidates(plan: Plan, batch: Batch) -> Iterator[int]:
@@ -175,8 +175,8 @@ def _template(kind: str, messages: int) -> bytes:
 
 def _lineage(plan: Plan, batch: Batch, found: Sequence[Plain]) -> dict[str, Any]:
     names = [_sorted_names(plan, row) for row in found]
-    revisions = [row[_REVISION[plan.kind]] for row in found]
-    reviewed = [None if one is None else batch.reviewed[one] for one in revisions]
+    cause_ids = [row[_CAUSE[plan.kind]] for row in found]
+    causes = [None if one is None else batch.causes[one] for one in cause_ids]
     ties, draws = batch.responses.ties, batch.draws
     ties_of_rows = [ties[named[0]] if len(named) == 1 else _of_all(ties, named) for named in names]
     draws_of_rows = [draws.get(named[0], ()) if len(named) == 1 else _of_all(draws, named) for named in names]
@@ -184,9 +184,18 @@ def _lineage(plan: Plan, batch: Batch, found: Sequence[Plain]) -> dict[str, Any]
         "ties": ties_of_rows,
         "response_ids": names,
         "evidence_ids": [(row[1],) for row in found],
-        "revision_ids": [() if one is None else (one,) for one in revisions],
-        "reviewers": [() if one is None else (one.reviewer,) for one in reviewed],
-        "rubric_version_ids": [() if one is None else (one.rubric_version_id,) for one in reviewed],
+        "revision_ids": [
+            () if cause is None or cause.is_intervention else (one,)
+            for one, cause in zip(cause_ids, causes, strict=True)
+        ],
+        "intervention_ids": [
+            (one,) if cause is not None and cause.is_intervention else ()
+            for one, cause in zip(cause_ids, causes, strict=True)
+        ],
+        "reviewers": [() if one is None else (one.reviewer,) for one in causes],
+        "rubric_version_ids": [
+            () if one is None or one.is_intervention else (one.rubric_version_id,) for one in causes
+        ],
         "selection_ids": [sorted([draw[0] for draw in some]) if some else () for some in draws_of_rows],
         "rule_version_ids": [sorted({draw[1] for draw in some}) if some else () for some in draws_of_rows],
         "inclusion_probability": [chance(draws.get(named[0], ())) for named in names],

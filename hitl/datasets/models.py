@@ -75,6 +75,17 @@ class FrozenRevision(Base):
     revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), primary_key=True)
 
 
+class FrozenIntervention(Base):
+    """An intervention whose lessons a version being frozen reads. Fixed with the revisions, and kept as long."""
+
+    __tablename__ = "frozen_interventions"
+
+    version_id: Mapped[UUID] = mapped_column(ForeignKey("dataset_versions.id", ondelete="CASCADE"), primary_key=True)
+    intervention_id: Mapped[UUID] = mapped_column(
+        ForeignKey("live_interventions.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
 class FrozenThumb(Base):
     """What an end user's thumb says when the freeze of a version of verdicts starts; the thumb itself may still change.
 

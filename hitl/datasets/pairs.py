@@ -9,7 +9,7 @@ from hitl.datasets.selection import Policy
 from hitl.datasets.sides import Message, Side, are_same
 
 # Of several judgements in one revision about the same two sides, the first of these is that reviewer's vote.
-ORIGIN_ORDER = ("correction", "ranking", "scale")
+ORIGIN_ORDER = ("correction", "intervention", "ranking", "scale")
 
 LeftOutReason = Literal[
     "may_not_train",  # the client said no
@@ -29,7 +29,7 @@ class Judgement(NamedTuple):
     """One piece of evidence: of two answers to the same input, which is better."""
 
     id: str
-    revision_id: str
+    cause_id: str  # of the revision or the intervention that said so
     origin: str
     outcome: str  # a, b, tie, both_bad
     distance: float | None
@@ -61,7 +61,7 @@ class LeftOut(NamedTuple):
 
 
 class Vote(NamedTuple):
-    """What one revision says about two sides, in their order of hash: first, second, tie, both_bad."""
+    """What one person said about two sides, in their order of hash: first, second, tie, both_bad."""
 
     outcome: str
     judgement: Judgement
@@ -148,10 +148,10 @@ def _unfit_sides(judgement: Judgement) -> LeftOutReason | None:
 
 
 def _votes(key: tuple[str, str], judgements: Sequence[Judgement]) -> list[Vote]:
-    """Return one vote a revision: who ranked and rated the same two answers still has one voice."""
+    """Return one vote a revision or intervention: who ranked and rated the same two answers still has one voice."""
     first: dict[str, Vote] = {}
     for judgement in sorted(judgements, key=lambda judgement: _precedence(key, judgement)):
-        first.setdefault(judgement.revision_id, Vote(_oriented(key, judgement), judgement))
+        first.setdefault(judgement.cause_id, Vote(_oriented(key, judgement), judgement))
     return list(first.values())
 
 

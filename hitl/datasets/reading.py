@@ -35,8 +35,9 @@ from sqlalchemy.types import NullType
 
 from hitl.capture.models import Conversation, Response
 from hitl.core.database import Database
-from hitl.datasets.models import FrozenRevision, FrozenThumb
+from hitl.datasets.models import FrozenIntervention, FrozenRevision, FrozenThumb
 from hitl.datasets.plan import Plan
+from hitl.live.models import Intervention
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.queue.models import Item
 from hitl.queue.models import Selection as Draw
@@ -91,9 +92,10 @@ RESPONSE_COLUMNS = (
 def learned(database: Database, plan: Plan) -> Iterator[Plain]:
     """Yield what a version of this kind may take, by input and id; the first two values of each are these.
 
-    preference: …, asked, a's response, its text, b's, its text, outcome, distance, origin, revision (all ids).
-    demonstration: …, response, text or none, origin, revision.
-    verdict: …, response, whether good, origin, revision or none, feedback or none.
+    preference: …, asked, a's response, its text, b's, its text, outcome, distance, origin, cause (all ids).
+    demonstration: …, response, text or none, origin, cause.
+    verdict: …, response, whether good, origin, cause or none, feedback or none.
+    The cause is the revision or the intervention that said so.
     """
     match plan.kind:
         case "preference":
@@ -106,7 +108,7 @@ def learned(database: Database, plan: Plan) -> Iterator[Plain]:
                 Evidence.outcome,
                 Evidence.distance,
                 Evidence.origin,
-                text(Evidence.revision_id),
+                text(func.coalesce(Evidence.revision_id, Evidence.intervention_id)),
             )
             yield from _pages(database, _wanted(plan, Evidence, Evidence.input_response_id, columns), Evidence.id)
         case "demonstration":
@@ -114,7 +116,7 @@ def learned(database: Database, plan: Plan) -> Iterator[Plain]:
                 text(Demonstration.response_id),
                 stored_json(Demonstration.output),
                 Demonstration.origin,
-                text(Demonstration.revision_id),
+                text(func.coalesce(Demonstration.revision_id, Demonstration.intervention_id)),
             )
             yield from _pages(
                 database, _wanted(plan, Demonstration, Demonstration.response_id, columns), Demonstration.id
@@ -135,6 +137,16 @@ def revisions_frozen(db: Session, plan: Plan, revision_ids: Iterable[str]) -> di
         .where(FrozenRevision.version_id == plan.version_id)
     )
     return {row[0]: (row[1], row[2]) for row in rows_with(db, query, Revision.id, revision_ids)}
+
+
+def interventions_frozen(db: Session, plan: Plan, intervention_ids: Iterable[str]) -> dict[str, str]:
+    """Return who made those of these interventions that the version was fixed to."""
+    query = (
+        select(text(Intervention.id), text(Intervention.user_id))
+        .join(FrozenIntervention, FrozenIntervention.intervention_id == Intervention.id)
+        .where(FrozenIntervention.version_id == plan.version_id)
+    )
+    return dict(rows_with(db, query, Intervention.id, intervention_ids))
 
 
 def responses(db: Session, response_ids: Iterable[str], *, with_input: bool) -> Sequence[Plain]:

@@ -45,7 +45,8 @@ def lineage_schema(kind: str) -> pa.Schema:
         ("response_ids", _TEXTS),  # all that were judged for it
         ("evidence_ids", _TEXTS),  # or, in a dataset of demonstrations or verdicts, their ids
         ("revision_ids", _TEXTS),
-        ("reviewers", _TEXTS),  # pseudonyms
+        ("intervention_ids", _TEXTS),  # in live conversations
+        ("reviewers", _TEXTS),  # pseudonyms, of those who intervened too
         ("rubric_version_ids", _TEXTS),
         ("selection_ids", _TEXTS),
         ("rule_version_ids", _TEXTS),

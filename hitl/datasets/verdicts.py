@@ -13,7 +13,7 @@ class Found(NamedTuple):
     """One person found an answer good or bad in itself: a reviewer, or the end user who got it."""
 
     id: str
-    revision_id: str | None  # none: an end user's thumb
+    cause_id: str | None  # none: an end user's thumb
     origin: str  # reviewer, end_user
     is_good: bool
     output: Side  # the response

@@ -16,6 +16,7 @@ from hitl.accounts.permissions import Permission
 from hitl.capture.models import Response
 from hitl.core import feeds
 from hitl.core.http import FeedQuery, ProjectPath, answer
+from hitl.live.models import Intervention
 from hitl.preferences.derivation import Derived
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.preferences.queries import counting_demonstrations, counting_evidence, standing_verdicts
@@ -45,6 +46,16 @@ bp = APIBlueprint(
 
 Fields = dict[str, Any]
 
+_OF_EVIDENCE = (
+    "input_hash",
+    "input_response_id",
+    "outcome",
+    "distance",
+    "origin",
+    "criterion",
+    "intervention_id",
+)
+
 
 @bp.get("/projects/<slug>/evidence", responses={200: EvidencePage})
 @allow(Permission.DATA)
@@ -60,8 +71,8 @@ def list_evidence(path: ProjectPath, query: FeedQuery) -> HttpResponse:
     causes = _causes(g.db, g.project, stretch.rows)
     shown = [
         EvidenceOut(
-            **_fields(evidence, "input_hash", "input_response_id", "outcome", "distance", "origin", "criterion"),
-            **causes[evidence.revision_id],
+            **_fields(evidence, *_OF_EVIDENCE),
+            **causes[evidence.revision_id or evidence.intervention_id],
             a=_side(evidence.a_response_id, evidence.a_output, outputs),
             b=_side(evidence.b_response_id, evidence.b_output, outputs),
         )
@@ -106,8 +117,8 @@ def list_demonstrations(path: ProjectPath, query: DemonstrationQuery) -> HttpRes
     causes = _causes(g.db, g.project, stretch.rows)
     shown = [
         DemonstrationOut(
-            **_fields(demonstration, "response_id", "input_hash", "origin"),
-            **causes[demonstration.revision_id],
+            **_fields(demonstration, "response_id", "input_hash", "origin", "intervention_id"),
+            **causes[demonstration.revision_id or demonstration.intervention_id],
             output=demonstration.output or outputs[demonstration.response_id],
         )
         for demonstration in stretch.rows
@@ -131,7 +142,7 @@ _NO_CAUSE: Fields = dict.fromkeys(("review_id", "revision", "reviewer", "rubric"
 
 
 def _causes(db: Session, project: Project, rows: Sequence[Derived]) -> dict[UUID | None, Fields]:
-    """Return by revision where a row came from. An end user's verdict came from no revision: of it all is null."""
+    """Return by revision or intervention where a row came from. An end user's verdict has neither: all is null."""
     found = db.execute(
         select(Revision.id, Review.id, Revision.number, Review.reviewer_id, RubricVersion.number)
         .join(Review, Review.id == Revision.review_id)
@@ -143,6 +154,10 @@ def _causes(db: Session, project: Project, rows: Sequence[Derived]) -> dict[UUID
     for revision_id, review_id, number, reviewer_id, rubric in found:
         reviewer = reviewer_pseudonym(db, project.id, reviewer_id)
         causes[revision_id] = {"review_id": review_id, "revision": number, "reviewer": reviewer, "rubric": rubric}
+    intervention_ids = {row.intervention_id for row in rows if not isinstance(row, Verdict)} - {None}
+    made = select(Intervention.id, Intervention.user_id).where(Intervention.id.in_(intervention_ids))
+    for intervention_id, user_id in db.execute(made):
+        causes[intervention_id] = _NO_CAUSE | {"reviewer": reviewer_pseudonym(db, project.id, user_id)}
     return causes
 
 

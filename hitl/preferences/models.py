@@ -1,7 +1,8 @@
-"""Tables: what reviews teach. Rows never change; those of a revision that no longer counts are simply not read.
+"""Tables: what people's decisions teach. Rows never change; those of a revision that no longer counts are not read.
 
-A row of each table belongs to a revision; it counts while that revision is its review's `counting_revision_id`.
-Only an end user's verdict belongs to no revision: it changes with their thumb.
+A row of each table belongs to a revision, and counts while that revision is its review's `counting_revision_id`; or to
+an intervention in a live conversation, and then it counts always, for what was sent was sent. Only an end user's
+verdict belongs to neither: it changes with their thumb.
 """
 
 from datetime import datetime
@@ -17,9 +18,9 @@ from hitl.core.feeds import FeedNumber
 from hitl.core.ids import Id
 
 OUTCOMES = ("a", "b", "tie", "both_bad")
-EVIDENCE_ORIGINS = ("correction", "ranking", "scale")
+EVIDENCE_ORIGINS = ("correction", "ranking", "scale", "intervention")
 VERDICT_ORIGINS = ("reviewer", "end_user")
-DEMONSTRATION_ORIGINS = ("correction", "approval")
+DEMONSTRATION_ORIGINS = ("correction", "approval", "intervention")
 
 
 class Evidence(Base):
@@ -34,6 +35,7 @@ class Evidence(Base):
         one_of("origin", EVIDENCE_ORIGINS),
         CheckConstraint("(a_response_id IS NULL) <> (a_output IS NULL)", name="side_a"),
         CheckConstraint("(b_response_id IS NULL) <> (b_output IS NULL)", name="side_b"),
+        CheckConstraint("(revision_id IS NULL) <> (intervention_id IS NULL)", name="one_cause"),
         Index("ix_evidence_project_id_id", "project_id", "id"),
         Index("ix_evidence_project_id_input_hash_id", "project_id", "input_hash", "id"),  # a freeze goes by the inputs
         Index("ix_evidence_feed", "project_id", "feed_number", "id"),
@@ -48,10 +50,13 @@ class Evidence(Base):
     b_response_id: Mapped[UUID | None] = mapped_column(ForeignKey("responses.id"))
     b_output: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     outcome: Mapped[str]
-    distance: Mapped[float | None]  # in points of the scale or ranks; none for a correction
+    distance: Mapped[float | None]  # in points of the scale or ranks; none for a correction and an intervention
     origin: Mapped[str]
-    revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
-    criterion: Mapped[str]
+    revision_id: Mapped[UUID | None] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
+    intervention_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("live_interventions.id", ondelete="CASCADE"), index=True
+    )
+    criterion: Mapped[str | None]  # none: an intervention goes by no rubric
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     feed_number: Mapped[FeedNumber]
 
@@ -87,6 +92,7 @@ class Demonstration(Base):
     __tablename__ = "demonstrations"
     __table_args__ = (
         one_of("origin", DEMONSTRATION_ORIGINS),
+        CheckConstraint("(revision_id IS NULL) <> (intervention_id IS NULL)", name="one_cause"),
         Index("ix_demonstrations_project_id_id", "project_id", "id"),
         Index("ix_demonstrations_project_id_input_hash_id", "project_id", "input_hash", "id"),
         Index("ix_demonstrations_feed", "project_id", "feed_number", "id"),
@@ -98,6 +104,9 @@ class Demonstration(Base):
     input_hash: Mapped[str]
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # none: the response's own output
     origin: Mapped[str]
-    revision_id: Mapped[UUID] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
+    revision_id: Mapped[UUID | None] = mapped_column(ForeignKey("revisions.id", ondelete="CASCADE"), index=True)
+    intervention_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("live_interventions.id", ondelete="CASCADE"), index=True
+    )
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     feed_number: Mapped[FeedNumber]

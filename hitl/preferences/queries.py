@@ -1,4 +1,4 @@
-"""What counts of all that was ever learned: what belongs to the revision that counts for its review."""
+"""What counts of all that was ever learned: by the revision that counts for its review, and by interventions."""
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.orm import aliased
@@ -11,12 +11,12 @@ from hitl.review.models import Review
 
 def counting_evidence(project: Project) -> Select[Evidence]:
     """Judgements that one answer beats another."""
-    return select(Evidence).where(Evidence.project_id == project.id, _counts(Evidence))
+    return select(Evidence).where(Evidence.project_id == project.id, _counts_by_anyone(Evidence))
 
 
 def counting_demonstrations(project: Project) -> Select[Demonstration]:
     """Corrected and approved answers."""
-    return select(Demonstration).where(Demonstration.project_id == project.id, _counts(Demonstration))
+    return select(Demonstration).where(Demonstration.project_id == project.id, _counts_by_anyone(Demonstration))
 
 
 def standing_verdicts(project: Project) -> Select[Verdict]:
@@ -37,6 +37,10 @@ def counting_verdicts(project: Project) -> Select[Verdict]:
         reviewers.response_id == Verdict.response_id, reviewers.origin == "reviewer", _counts(reviewers)
     )
     return standing_verdicts(project).where(or_(Verdict.origin == "reviewer", ~is_overruled))
+
+
+def _counts_by_anyone(table: type[Evidence] | type[Demonstration]) -> ColumnElement[bool]:
+    return or_(table.intervention_id.is_not(None), _counts(table))
 
 
 def _counts(table: type[Evidence] | type[Demonstration] | type[Verdict]) -> ColumnElement[bool]:

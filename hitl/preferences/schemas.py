@@ -25,13 +25,14 @@ class EvidenceOut(ApiModel):
     a: SideOut
     b: SideOut
     outcome: str = Field(description="Which is better: a, b, tie or both_bad")
-    distance: float | None = Field(description="In points of the scale or ranks; null for a correction")
-    origin: str = Field(description="correction, ranking or scale")
-    criterion: str
-    review_id: UUID
-    revision: int = Field(description="Which revision of the review said so")
-    reviewer: str = Field(description="A pseudonym, the same throughout the project")
-    rubric: int = Field(description="Number of the rubric version")
+    distance: float | None = Field(description="In points of the scale or ranks; null of other origins")
+    origin: str = Field(description="correction, ranking, scale or intervention")
+    criterion: str | None = Field(description="Null of an intervention, which goes by no rubric")
+    review_id: UUID | None = Field(description="Null of an intervention")
+    revision: int | None = Field(description="Which revision of the review said so")
+    reviewer: str = Field(description="Who reviewed or intervened: a pseudonym, the same throughout the project")
+    rubric: int | None = Field(description="Number of the rubric version")
+    intervention_id: UUID | None = Field(description="In a live conversation; null of a review")
     created_at: datetime
 
 
@@ -56,7 +57,7 @@ class VerdictQuery(LessonQuery):
 class DemonstrationQuery(LessonQuery):
     """Which demonstrations."""
 
-    origin: Literal["correction", "approval"] | None = None
+    origin: Literal["correction", "approval", "intervention"] | None = None
 
 
 class VerdictOut(ApiModel):
@@ -89,11 +90,12 @@ class DemonstrationOut(ApiModel):
     response_id: UUID = Field(description="The response whose input it answers")
     input_hash: str
     output: dict[str, Any] = Field(description="The assistant message")
-    origin: str = Field(description="correction or approval")
-    review_id: UUID
-    revision: int = Field(description="Which revision of the review said so")
-    reviewer: str = Field(description="A pseudonym, the same throughout the project")
-    rubric: int = Field(description="Number of the rubric version")
+    origin: str = Field(description="correction, approval or intervention")
+    review_id: UUID | None = Field(description="Null of an intervention")
+    revision: int | None = Field(description="Which revision of the review said so")
+    reviewer: str = Field(description="Who reviewed or intervened: a pseudonym, the same throughout the project")
+    rubric: int | None = Field(description="Number of the rubric version")
+    intervention_id: UUID | None = Field(description="In a live conversation; null of a review")
     created_at: datetime
 
 

@@ -7,8 +7,11 @@ from sqlalchemy.orm import Session
 from hitl.accounts.models import Project
 from hitl.capture.events import FeedbackGiven
 from hitl.core.events import after, within
+from hitl.live.events import InterventionSettled
+from hitl.live.models import Intervention
 from hitl.preferences.derivation import derive
 from hitl.preferences.end_users import take_thumbs_as_verdicts
+from hitl.preferences.interventions import learn
 from hitl.review.events import ReviewAdmitted, ReviewRevised, ReviewSubmitted
 from hitl.review.models import Review, Revision
 
@@ -31,6 +34,12 @@ def learn_from_revision(db: Session, fact: ReviewRevised) -> None:
 def learn_from_admitted(db: Session, fact: ReviewAdmitted) -> None:
     """Derive what an extra teaches once it counts."""
     _learn(db, fact.review_id, fact.revision_id)
+
+
+@within(InterventionSettled)
+def learn_from_intervention(db: Session, fact: InterventionSettled) -> None:
+    """Derive what a person's intervention teaches, in the transaction that sends what they said."""
+    learn(db, db.get_one(Intervention, fact.intervention_id))
 
 
 @after(FeedbackGiven)

@@ -131,6 +131,7 @@ class Desk(RuleBasedStateMachine):
             self.message("assistant"),
             answers=answers,
             holder_number=holder_number,
+            response_id=self.captured(),
         )
         assert (draft.state == "proposed") == may
         self.drafts.append(draft)
@@ -305,6 +306,9 @@ class Desk(RuleBasedStateMachine):
                 assert one.kind == "approval" or one.replacement is not None
 
     # ---- how it looks there
+
+    def captured(self):
+        """Return the response that the bot's next draft was captured as: none here."""
 
     def talk(self):
         return locked(self.db, self.id)

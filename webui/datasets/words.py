@@ -12,6 +12,7 @@ ORIGINS = {
     "ranking": "Ranking",
     "scale": "Rating on one scale",
     "approval": "Approved as it was",
+    "intervention": "Intervention in a live chat",
     "reviewer": "Reviewer",
     "end_user": "End user's thumb",
 }
@@ -20,6 +21,7 @@ ORIGINS_IN_PLURAL = {
     "ranking": "Rankings",
     "scale": "Ratings on one scale",
     "approval": "Answers approved as they were",
+    "intervention": "Interventions in live chats",
     "reviewer": "Reviewers' verdicts",
     "end_user": "End users' thumbs",
 }
@@ -49,6 +51,13 @@ JUDGED = {
     "ranking": "ranked the two answers",
     "scale": "rated the two answers",
     "reviewer": "judged it",
+}
+
+INTERVENED = {
+    "approval": "let the draft be sent as it was",
+    "edit": "edited the draft before it was sent",
+    "refusal": "refused the draft; what was sent instead is better",
+    "takeover": "took over from the draft and answered instead",
 }
 
 VERDICTS = {True: "Good", False: "Bad"}

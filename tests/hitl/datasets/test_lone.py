@@ -13,7 +13,7 @@ import pytest
 from hitl.core.canonical import content_hash
 from hitl.datasets.attempt import Attempt
 from hitl.datasets.first_pass import _by_the_long_way, _decide
-from hitl.datasets.gathering import Batch, Responses, Reviewed
+from hitl.datasets.gathering import Batch, Cause, Responses
 from hitl.datasets.lone import SETTLED, lone_rows
 from hitl.datasets.plan import Plan
 from hitl.datasets.selection import Kind, Selection
@@ -60,7 +60,7 @@ class Maker(random.Random):
 def batch_of(kind: Kind, found: Iterable[tuple[bytes, bytes, bytes, str]], alike: int = 0) -> Batch:
     """One judgement about each of these inputs, with two answers each; but the first ones are about the same input."""
     learned, responses = [], Responses({}, {}, {}, {}, {}, {})
-    reviewed, draws = {}, {}
+    causes, draws = {}, {}
     for number, (asked, said, other, may_train) in enumerate(found):
         response_id, identifier, revision_id = (UUID(int=(place << 40) + number).hex for place in (1, 2, 3))
         responses.outputs[response_id] = said
@@ -69,7 +69,7 @@ def batch_of(kind: Kind, found: Iterable[tuple[bytes, bytes, bytes, str]], alike
         responses.made_at[response_id] = f"2026-05-01 12:{number // 60:02}:{number % 60:02}"
         responses.may_train[response_id] = may_train
         responses.ties[response_id] = [bytes([number % 50] * 16)] if number % 2 else []
-        reviewed[revision_id] = Reviewed(f"reviewer {number % 4}", UUID(int=5).hex)
+        causes[revision_id] = Cause(f"reviewer {number % 4}", UUID(int=5).hex)
         draws[response_id] = [(UUID(int=7 + n).hex, UUID(int=9).hex, 0.25, True) for n in range(number % 3)]
         input_hash = content_hash(["the same" if number < alike else number])
         outcome = ("a", "b", "a", "tie", "both_bad")[number % 5]
@@ -79,7 +79,7 @@ def batch_of(kind: Kind, found: Iterable[tuple[bytes, bytes, bytes, str]], alike
             "verdict": (number % 2, "reviewer", revision_id, None),
         }
         learned.append((input_hash, identifier, response_id, *by_kind[kind]))
-    return Batch(sorted(learned, key=lambda row: row[:2]), responses, reviewed, draws, 1.0)
+    return Batch(sorted(learned, key=lambda row: row[:2]), responses, causes, draws, 1.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

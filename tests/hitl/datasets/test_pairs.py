@@ -153,7 +153,7 @@ policies = st.sampled_from(["majority", "unanimous", "each"])
 def test_neither_order_nor_ids_nor_which_side_is_a_matter(judgements, policy, seed):
     turned = {"a": "b", "b": "a"}
     again = [
-        Judgement(uuid4(), j.revision_id, j.origin, turned.get(j.outcome, j.outcome), j.distance, j.b, j.a, j.blocked)
+        Judgement(uuid4(), j.cause_id, j.origin, turned.get(j.outcome, j.outcome), j.distance, j.b, j.a, j.blocked)
         if seed % 2
         else j
         for j in random.Random(seed).sample(judgements, len(judgements))
