@@ -346,7 +346,7 @@ def ensure_true(office: Office, books: Any, version_id: UUID, key: Key, row: dic
     assert {(one.client_id, one.model) for one in told.responses} == {
         (said.response.name, said.response.model) for said in expected
     }
-    assert sorted(one.revision_id for one in told.evidence) == sorted(said.revision_id for said in expected)
+    assert sorted(one.cause_id for one in told.evidence) == sorted(said.revision_id for said in expected)
     assert {one.origin for one in told.evidence} <= {*EVIDENCE_ORIGINS, "approval"}
     assert {(one.dataset, one.version, one.split) for one in told.versions} == places
     assert all(one.row_ids == [row["id"]] for one in told.versions)
