@@ -77,8 +77,7 @@ def approve(db: Session, talk: LiveConversation, hold: Hold, by: User, *, read_t
         return None
     _ensure_read(talk, read_to)
     _end(talk, hold, "approved", by)
-    append(db, talk, "approval", by=by, draft=hold.draft)
-    intervene(db, talk, "approval", by, hold.draft)
+    intervene(db, talk, append(db, talk, "approval", by=by, draft=hold.draft), hold.draft)
     hold.draft.state = "sent"
     return deliver(db, talk, hold.draft.output, draft=hold.draft, is_judged=True)
 
@@ -95,8 +94,8 @@ def edit(
         return None
     _ensure_read(talk, read_to)
     _end(talk, hold, "edited", by)
-    append(db, talk, "edit", by=by, draft=hold.draft, content={"message": output})
-    intervene(db, talk, "edit", by, hold.draft)
+    decision = append(db, talk, "edit", by=by, draft=hold.draft, content={"message": output})
+    intervene(db, talk, decision, hold.draft)
     keep_unsent(hold.draft, "replaced")
     return deliver(db, talk, output, by=by, draft=hold.draft)
 
@@ -106,8 +105,8 @@ def refuse(db: Session, talk: LiveConversation, hold: Hold, by: User, *, reason:
     if hold.ended_at is not None:
         return False
     _end(talk, hold, "refused", by)
-    append(db, talk, "refusal", by=by, draft=hold.draft, content={"reason": reason} if reason else {})
-    intervene(db, talk, "refusal", by, hold.draft, reason=reason)
+    decision = append(db, talk, "refusal", by=by, draft=hold.draft, content={"reason": reason} if reason else {})
+    intervene(db, talk, decision, hold.draft, reason=reason)
     keep_unsent(hold.draft, "refused")
     return True
 

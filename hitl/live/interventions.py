@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hitl.accounts.models import User
 from hitl.core import clock, events
 from hitl.live.events import InterventionSettled
 from hitl.live.models import Draft, Event, Intervention, LiveConversation
@@ -32,8 +31,7 @@ WHY_NOTHING = {
 def intervene(
     db: Session,
     talk: LiveConversation,
-    kind: str,
-    by: User,
+    decision: Event,
     draft: Draft | None,
     *,
     reason: str | None = None,
@@ -41,6 +39,7 @@ def intervene(
 ) -> Intervention:
     """Note what a person did to a draft; it is settled by what is said instead.
 
+    decision: the approval, edit, refusal or takeover, as the log has it.
     why_nothing: why nothing can be learned whatever is said, a word of WHY_NOTHING: then it is settled already.
     """
     intervention = Intervention(
@@ -48,8 +47,9 @@ def intervene(
         conversation_id=talk.id,
         draft_id=None if draft is None else draft.id,
         answers_number=talk.user_number if draft is None else draft.answers_number,
-        user_id=by.id,
-        kind=kind,
+        event_number=decision.number,
+        user_id=decision.user_id,
+        kind=decision.kind,
         reason=reason,
         why_nothing=why_nothing,
         settled_at=None if why_nothing is None else clock.now(),

@@ -175,6 +175,7 @@ class Intervention(Base):
     conversation_id: Mapped[UUID] = mapped_column(ForeignKey("live_conversations.id", ondelete="CASCADE"))
     draft_id: Mapped[UUID | None] = mapped_column(ForeignKey("live_drafts.id", ondelete="CASCADE"))
     answers_number: Mapped[int]  # the user message that the draft answers, and what is sent instead
+    event_number: Mapped[int]  # of the approval, edit, refusal or takeover in the conversation's log
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     kind: Mapped[str]
     reason: Mapped[str | None]  # as the person wrote it

@@ -34,7 +34,7 @@ def take_over(db: Session, talk: LiveConversation, by: User) -> Event | None:
         keep_unsent(draft, "holder_changed")
     change_holder(talk, "person", by)
     event = append(db, talk, "takeover", by=by, draft=draft)
-    intervene(db, talk, "takeover", by, draft, why_nothing="partly_sent" if cut else None)
+    intervene(db, talk, event, draft, why_nothing="partly_sent" if cut else None)
     needs.drop(talk, *needs.KINDS)
     return event
 

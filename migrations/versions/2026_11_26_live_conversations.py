@@ -186,6 +186,7 @@ def upgrade() -> None:
         sa.Column("conversation_id", sa.Uuid(), nullable=False),
         sa.Column("draft_id", sa.Uuid(), nullable=True),
         sa.Column("answers_number", sa.Integer(), nullable=False),
+        sa.Column("event_number", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),

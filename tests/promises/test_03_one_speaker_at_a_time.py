@@ -6,9 +6,13 @@ a million.
 """
 
 import os
+import random
+import subprocess
+import sys
+import time
 from contextlib import suppress
 from datetime import timedelta
-from uuid import UUID
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -17,16 +21,22 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from hitl.core import clock
+from hitl.core import clock, schema
+from hitl.core.database import Database
 from hitl.live import holding, speaking, taking_over
 from hitl.live.errors import AlreadyTaken, NotYours, UserSaidMore
 from hitl.live.log import locked
-from hitl.live.models import Draft, Event, Hold, Intervention
+from hitl.live.models import Draft, Event, Hold, LiveConversation
 from tests.hitl import factories
+from tests.promises.reading_logs import Told, ensure_in_order
+from tests.promises.talkers import KEYS, Crowd
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 DEADLINE_SECONDS = 60
 STEPS = 100
+ROOT = Path(__file__).parents[2]
+CONVERSATIONS = 3
+SECONDS_OF_TALK = 12 * EFFORT
 
 people = st.integers(0, 1)
 # Which of the rows there are, counted from the newest, which is the most often asked for.
@@ -52,32 +62,49 @@ class TestAnySequenceOfEvents:
         )
 
 
-class Told:
-    """What the log tells: who speaks, which words of the user are the newest, and whether they have their answer."""
+class TestManyProcesses:
+    @pytest.mark.timeout(120 * EFFORT)
+    def test_they_never_speak_twice_nor_out_of_turn_and_some_are_killed(self, make_database):
+        database = Database(make_database("postgresql"), session_info={"keys": KEYS})
+        schema.upgrade(database)
+        with database.writing() as db:
+            factories.bind(db)
+            project = factories.Project()
+            people = [factories.Membership(project=project, role="supervisor").user for _ in range(2)]
+            talks = [factories.LiveConversation(project=project).id for _ in range(CONVERSATIONS)]
+            factories.unbind()
+        said = crowd_talks(database.url.render_as_string(hide_password=False), talks, [one.id for one in people])
+        assert said == ""
+        with database.reading() as db:
+            for conversation_id in talks:
+                talk = db.get_one(LiveConversation, conversation_id)
+                query = select(Event).where(Event.conversation_id == conversation_id).order_by(Event.number)
+                log = list(db.scalars(query))
+                assert {"message", "hold", "approval", "edit", "refusal", "takeover"} <= {one.kind for one in log}
+                ensure_in_order(db, talk, log)
+        database.close()
 
-    def __init__(self) -> None:
-        self.speaker, self.changes = "bot", 0
-        self.user_number, self.is_answered = 0, False
-        self.log: list[Event] = []
 
-    def read(self, event: Event) -> None:
-        self.log.append(event)
-        match event.kind:
-            case "user_message":
-                self.user_number, self.is_answered = event.number, False
-            case "message":
-                self.is_answered = True
-            case "hold":
-                self._change("gate")
-            case "takeover":
-                self._change(event.user_id)
-            case "handover":
-                self._change(UUID(event.content["to"]))
-            case "approval" | "edit" | "refusal" | "expiry" | "handback":
-                self._change("bot")
+def crowd_talks(url, conversation_ids, person_ids):
+    """Let several processes talk for a while, kill one every now and then and start another; return what they print."""
+    chance, printed = random.Random(), []
+    ends_at = time.monotonic() + SECONDS_OF_TALK
 
-    def _change(self, speaker) -> None:
-        self.speaker, self.changes = speaker, self.changes + 1
+    def start():
+        ids = {"conversation_ids": list(map(str, conversation_ids)), "person_ids": list(map(str, person_ids))}
+        crowd = Crowd(url, seed=chance.randrange(2**32), **ids)
+        command = [sys.executable, "-m", "tests.promises.talkers", crowd.as_json()]
+        return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    crowd = [start() for _ in range(4)]
+    while crowd:
+        time.sleep(2)
+        victim = crowd.pop(0)
+        victim.kill()
+        printed.append(victim.communicate()[0])
+        if time.monotonic() < ends_at:
+            crowd.append(start())
+    return "".join(printed)
 
 
 class Desk(RuleBasedStateMachine):
@@ -262,48 +289,12 @@ class Desk(RuleBasedStateMachine):
         assert (self.told().speaker == "gate") == ("held" in states)
 
     def teardown(self):
-        self.told()
-        self.ensure_log_is_in_order()
-        self.ensure_drafts_say_what_became_of_them()
-        self.ensure_each_decision_is_an_intervention()
+        self.ensure_all_is_well()
         self.everything.rollback()
 
-    def ensure_log_is_in_order(self):
-        log, drafts = self.so_far.log, {draft.id: draft for draft in self.all_drafts()}
-        assert [event.number for event in log] == list(range(1, self.talk().last_number + 1))
-        assert {event.kind for event in log if event.audience == "customer"} <= {"user_message", "message"}
-        told = Told()
-        for event in log:
-            if event.kind == "message" and event.user_id is None:
-                assert told.speaker == "bot"
-                assert not told.is_answered or told.user_number == 0
-                if told.log[-1].kind != "approval":  # a person who has read on may answer newer words with the draft
-                    assert drafts[event.draft_id].answers_number == told.user_number
-            elif event.kind == "message":
-                assert told.speaker == event.user_id or told.log[-1].kind == "edit"
-            told.read(event)
-
-    def ensure_drafts_say_what_became_of_them(self):
-        sent = [event.draft_id for event in self.so_far.log if event.kind == "message" and event.draft_id is not None]
-        assert len(sent) == len(set(sent))
-        for draft in self.all_drafts():
-            assert draft.state != "sent" or draft.id in sent
-            assert (draft.why_unsent is None) == (draft.state != "unsent")
-
-    def ensure_each_decision_is_an_intervention(self):
-        decided = [e for e in self.so_far.log if e.kind in ("approval", "edit", "refusal", "takeover")]
-        query = select(Intervention).where(Intervention.conversation_id == self.id).order_by(Intervention.id)
-        made = list(self.db.scalars(query))
-        assert [(one.kind, one.user_id) for one in made] == [(event.kind, event.user_id) for event in decided]
-        for event, one in zip(decided, made, strict=True):
-            later = {e.kind for e in self.so_far.log[event.number :]}
-            assert one.settled_at is not None or not later & {"user_message", "message", "handback"}
-            if one.settled_at is not None and one.why_nothing is None:
-                replaced = next(e.number for e in self.so_far.log[event.number :] if e.kind == "message")
-                said = [e.number for e in self.so_far.log[:replaced] if e.kind == "user_message"]
-                assert one.answers_number == (said[-1] if said else 0)
-                assert one.draft_id is not None
-                assert one.kind == "approval" or one.replacement is not None
+    def ensure_all_is_well(self):
+        self.told()
+        ensure_in_order(self.db, self.talk(), self.so_far.log)
 
     # ---- how it looks there
 

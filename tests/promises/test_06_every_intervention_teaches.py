@@ -50,8 +50,8 @@ class TeachingDesk(Desk):
         may_train = "no" if self.words % 7 == 0 else "unknown"
         return factories.Response(project=project, text=said, may_train=may_train).id
 
-    def ensure_each_decision_is_an_intervention(self):
-        super().ensure_each_decision_is_an_intervention()
+    def ensure_all_is_well(self):
+        super().ensure_all_is_well()
         evidence = {one.intervention_id: one for one in self.lessons(Evidence)}
         demonstrations = {one.intervention_id: one for one in self.lessons(Demonstration)}
         interventions = list(self.db.scalars(select(Intervention).where(Intervention.conversation_id == self.id)))
