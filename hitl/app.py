@@ -31,6 +31,7 @@ PARTS = (
     "hitl.capture.jobs",
     "hitl.queue.jobs",
     "hitl.queue.subscribers",
+    "hitl.live.jobs",
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",

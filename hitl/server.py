@@ -49,6 +49,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "threads": self.settings.web_threads,
             "timeout": 60,
             "graceful_timeout": 20,
+            "limit_request_line": 8190,  # filters and cursors with every letter spelled %XX
             "keepalive": 75,  # longer than a proxy's own, so that the proxy never writes into a closed connection
             # Who the proxies are is said by HITL_TRUSTED_PROXIES alone (hitl/app.py); gunicorn would believe 127.0.0.1.
             "forwarded_allow_ips": "",

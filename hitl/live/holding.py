@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import User
-from hitl.core import clock
+from hitl.core import clock, jobs
 from hitl.core.errors import NotFound
 from hitl.live import needs
 from hitl.live.errors import UserSaidMore
@@ -17,6 +17,8 @@ from hitl.live.interventions import intervene, settle_unreplaced
 from hitl.live.log import append, change_holder, locked
 from hitl.live.models import Draft, Event, Hold, LiveConversation
 from hitl.live.speaking import deliver, keep_unsent, send, why_stale
+
+END_AT_DEADLINE = "live.end_at_deadline"
 
 WhenNobody = Literal["send", "safe_reply", "refuse"]
 
@@ -56,6 +58,7 @@ def hold_draft(
     )
     db.add(hold)
     db.flush()
+    jobs.enqueue(db, END_AT_DEADLINE, {"hold_id": hold.id}, delay_seconds=deadline_seconds)
     needs.add(talk, "held", reasons[0] if reasons else "")
     append(db, talk, "hold", draft=draft, content={"hold_id": str(hold.id), "reasons": list(reasons)})
     return hold
@@ -111,14 +114,12 @@ def refuse(db: Session, talk: LiveConversation, hold: Hold, by: User, *, reason:
     return True
 
 
-def end_expired_holds(db: Session) -> None:
-    """Do with the drafts for which nobody came in time what was said when they were held."""
-    due = select(Hold.id, Hold.conversation_id).where(Hold.ended_at.is_(None), Hold.deadline_at <= clock.now())
-    for hold_id, conversation_id in db.execute(due.order_by(Hold.conversation_id)).all():
-        talk = locked(db, conversation_id)
-        hold = db.get_one(Hold, hold_id, populate_existing=True)
-        if hold.ended_at is None:  # nobody was quicker
-            expire(db, talk, hold)
+def end_at_deadline(db: Session, hold_id: UUID) -> None:
+    """Do with a draft what was said when it was held, if nobody came in time."""
+    talk = locked(db, db.get_one(Hold, hold_id).conversation_id)
+    hold = hold_in(db, talk, hold_id)
+    if hold.ended_at is None:  # nobody was quicker
+        expire(db, talk, hold)
 
 
 def expire(db: Session, talk: LiveConversation, hold: Hold) -> Event | None:

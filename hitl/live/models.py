@@ -106,7 +106,6 @@ class Draft(Base):
     __table_args__ = (
         one_of("state", DRAFT_STATES),
         Index("ix_live_drafts_conversation_id_answers_number", "conversation_id", "answers_number"),
-        Index("ix_live_drafts_streaming", "beat_at", **partial_index_where(text("state = 'streaming'"))),
     )
 
     id: Mapped[Id]
@@ -140,7 +139,6 @@ class Hold(Base):
             unique=True,
             **partial_index_where(text("ended_at IS NULL")),
         ),
-        Index("ix_live_holds_due", "deadline_at", **partial_index_where(text("ended_at IS NULL"))),
         Index("ix_live_holds_project_id_opened_at", "project_id", "opened_at"),
     )
 

@@ -4,16 +4,16 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import User
-from hitl.core import clock
+from hitl.core import clock, jobs
 from hitl.live import needs
 from hitl.live.interventions import attach_late_draft, settle, settle_moved_on
 from hitl.live.log import append, locked
 from hitl.live.models import Draft, Event, LiveConversation
 
+LOOK_AFTER_STREAM = "live.look_after_stream"
 BEAT_SECONDS = 15.0  # a stream that gave no sign of life for so long has lost its sender
 
 # Why a draft was not sent, as a person reads it.
@@ -128,7 +128,7 @@ def deliver(
     return event
 
 
-def begin_streaming(talk: LiveConversation, draft: Draft) -> bool:
+def begin_streaming(db: Session, talk: LiveConversation, draft: Draft) -> bool:
     """Begin to send the bot's draft piece by piece; False when the conversation has moved on."""
     why = _why_not_now(talk, draft)
     if why is not None:
@@ -137,6 +137,7 @@ def begin_streaming(talk: LiveConversation, draft: Draft) -> bool:
         return False
     draft.state, talk.streaming_id = "streaming", draft.id
     draft.beat_at = clock.now()
+    _look_later(db, draft)
     return True
 
 
@@ -178,16 +179,20 @@ def streaming_draft(db: Session, talk: LiveConversation) -> Draft | None:
     return None if talk.streaming_id is None else db.get_one(Draft, talk.streaming_id, populate_existing=True)
 
 
-def end_dead_streams(db: Session) -> None:
-    """Cut off the streams whose sender died: what went out is known, and somebody may answer again."""
-    dead = select(Draft.id, Draft.conversation_id).where(
-        Draft.state == "streaming", Draft.beat_at < clock.now() - timedelta(seconds=BEAT_SECONDS)
-    )
-    for draft_id, conversation_id in db.execute(dead.order_by(Draft.conversation_id)).all():
-        talk = locked(db, conversation_id)
-        draft = db.get_one(Draft, draft_id, populate_existing=True)
-        if draft.state == "streaming":  # it has not ended meanwhile
-            cut_off(db, talk, draft, "sender_died")
+def look_after_stream(db: Session, draft_id: UUID) -> None:
+    """Cut off a stream whose sender died, so that somebody may answer again; while it lives, look again later."""
+    talk = locked(db, db.get_one(Draft, draft_id).conversation_id)
+    draft = streaming_draft(db, talk)
+    if draft is None or draft.id != draft_id:
+        return
+    if draft.beat_at is None or draft.beat_at < clock.now() - timedelta(seconds=BEAT_SECONDS):
+        cut_off(db, talk, draft, "sender_died")
+    else:
+        _look_later(db, draft)
+
+
+def _look_later(db: Session, draft: Draft) -> None:
+    jobs.enqueue(db, LOOK_AFTER_STREAM, {"draft_id": draft.id}, delay_seconds=BEAT_SECONDS)
 
 
 def _why_not_now(talk: LiveConversation, draft: Draft) -> str | None:

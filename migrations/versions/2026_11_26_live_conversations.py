@@ -94,13 +94,6 @@ def upgrade() -> None:
             "ix_live_drafts_conversation_id_answers_number", ["conversation_id", "answers_number"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_live_drafts_response_id"), ["response_id"], unique=False)
-        batch_op.create_index(
-            "ix_live_drafts_streaming",
-            ["beat_at"],
-            unique=False,
-            postgresql_where=sa.text("state = 'streaming'"),
-            sqlite_where=sa.text("state = 'streaming'"),
-        )
 
     op.create_table(
         "live_events",
@@ -163,13 +156,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("draft_id", name=op.f("uq_live_holds_draft_id")),
     )
     with op.batch_alter_table("live_holds", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_live_holds_due",
-            ["deadline_at"],
-            unique=False,
-            postgresql_where=sa.text("ended_at IS NULL"),
-            sqlite_where=sa.text("ended_at IS NULL"),
-        )
         batch_op.create_index("ix_live_holds_project_id_opened_at", ["project_id", "opened_at"], unique=False)
         batch_op.create_index(
             "uq_live_holds_open",
@@ -235,18 +221,10 @@ def downgrade() -> None:
             "uq_live_holds_open", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")
         )
         batch_op.drop_index("ix_live_holds_project_id_opened_at")
-        batch_op.drop_index(
-            "ix_live_holds_due", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")
-        )
 
     op.drop_table("live_holds")
     op.drop_table("live_events")
     with op.batch_alter_table("live_drafts", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_live_drafts_streaming",
-            postgresql_where=sa.text("state = 'streaming'"),
-            sqlite_where=sa.text("state = 'streaming'"),
-        )
         batch_op.drop_index(batch_op.f("ix_live_drafts_response_id"))
         batch_op.drop_index("ix_live_drafts_conversation_id_answers_number")
 

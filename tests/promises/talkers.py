@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from hitl.accounts.models import User
 from hitl.app import import_parts
+from hitl.core import clock
 from hitl.core.database import Database
 from hitl.core.errors import AppError
 from hitl.core.secrets import Keys
@@ -87,7 +88,7 @@ class Talker:
     def stream(self, conversation_id, draft_id) -> None:
         with self.database.writing() as db:
             talk = locked(db, conversation_id)
-            goes_on = speaking.begin_streaming(talk, db.get_one(Draft, draft_id))
+            goes_on = speaking.begin_streaming(db, talk, db.get_one(Draft, draft_id))
         for _ in range(self.chance.randint(0, 5)):
             if not goes_on:
                 return
@@ -132,10 +133,16 @@ class Talker:
             taking_over.hand_back(db, locked(db, conversation_id), self.person(db))
 
     def sweep(self, _conversation_id) -> None:
-        with self.database.writing() as db:
-            speaking.end_dead_streams(db)
-        with self.database.writing() as db:
-            holding.end_expired_holds(db)
+        with self.database.reading() as db:
+            due = sa.select(Hold.id).where(Hold.ended_at.is_(None), Hold.deadline_at <= clock.now())
+            hold_ids = db.scalars(due).all()
+            draft_ids = db.scalars(sa.select(Draft.id).where(Draft.state == "streaming")).all()
+        for hold_id in hold_ids:
+            with self.database.writing() as db:
+                holding.end_at_deadline(db, hold_id)
+        for draft_id in draft_ids:
+            with self.database.writing() as db:
+                speaking.look_after_stream(db, draft_id)
 
     def person(self, db) -> User:
         return db.get_one(User, self.chance.choice(self.person_ids))

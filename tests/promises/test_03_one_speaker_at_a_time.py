@@ -195,7 +195,7 @@ class Desk(RuleBasedStateMachine):
     def bot_begins_to_stream(self, place):
         draft = self.drafts[-1 - place % len(self.drafts)]
         may = draft.state == "proposed" and self.bot_may_answer(draft.answers_number, draft.holder_number)
-        assert speaking.begin_streaming(self.talk(), draft) == may
+        assert speaking.begin_streaming(self.db, self.talk(), draft) == may
 
     @precondition(lambda self: self.streaming())
     @rule(is_last=st.booleans())
@@ -277,8 +277,11 @@ class Desk(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 70]))
     def time_passes(self, seconds):
         self.ahead[0] += timedelta(seconds=seconds)
-        speaking.end_dead_streams(self.db)
-        holding.end_expired_holds(self.db)
+        if self.streaming():
+            speaking.look_after_stream(self.db, self.streaming().id)
+        for hold in self.holds[-1:]:
+            if hold.deadline_at <= clock.now():
+                holding.end_at_deadline(self.db, hold.id)
 
     # ---- what must hold
 

@@ -119,7 +119,7 @@ class TestTakeover:
 
     def test_one_in_the_middle_of_a_stream_teaches_nothing(self, db, project, talk, response, supervisor):
         draft = draft_of(db, talk, response)
-        speaking.begin_streaming(talk, draft)
+        speaking.begin_streaming(db, talk, draft)
         speaking.go_on_streaming(draft, "This is ")
 
         taking_over.take_over(db, talk, supervisor)
