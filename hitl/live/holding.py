@@ -16,7 +16,7 @@ from hitl.live.errors import UserSaidMore
 from hitl.live.interventions import intervene, settle_unreplaced
 from hitl.live.log import append, change_holder, locked
 from hitl.live.models import Draft, Event, Hold, LiveConversation
-from hitl.live.speaking import deliver, keep_unsent, send, why_stale
+from hitl.live.speaking import deliver, is_still_to_be_sent, keep_unsent, send
 
 END_AT_DEADLINE = "live.end_at_deadline"
 
@@ -38,9 +38,7 @@ def hold_draft(
     reasons: why, as sentences that the person reads.
     when_nobody: what happens at the deadline: the draft is sent, the safe reply is, or neither.
     """
-    why = why_stale(talk, draft)
-    if why is not None:
-        keep_unsent(draft, why)
+    if not is_still_to_be_sent(talk, draft):
         return None
     change_holder(talk, "gate")
     draft.holder_number = talk.holder_number

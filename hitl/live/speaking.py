@@ -83,6 +83,16 @@ def why_stale(talk: LiveConversation, draft: Draft) -> str | None:
     return None
 
 
+def is_still_to_be_sent(talk: LiveConversation, draft: Draft) -> bool:
+    """Return whether the bot may send a draft now; one that waited for that too long is kept as unsent."""
+    if draft.state != "proposed":
+        return False
+    why = why_stale(talk, draft)
+    if why is not None:
+        keep_unsent(draft, why)
+    return why is None
+
+
 def keep_unsent(draft: Draft, why: str) -> None:
     """Note that a draft is not sent. why: a word of WHY_UNSENT."""
     draft.state = "unsent"
@@ -91,10 +101,7 @@ def keep_unsent(draft: Draft, why: str) -> None:
 
 def send(db: Session, talk: LiveConversation, draft: Draft) -> Event | None:
     """Send the bot's draft as it is; None, and the draft kept as unsent, when the conversation has moved on."""
-    why = _why_not_now(talk, draft)
-    if why is not None:
-        if draft.state == "proposed":
-            keep_unsent(draft, why)
+    if not is_still_to_be_sent(talk, draft):
         return None
     draft.state = "sent"
     return deliver(db, talk, draft.output, draft=draft)
@@ -130,10 +137,7 @@ def deliver(
 
 def begin_streaming(db: Session, talk: LiveConversation, draft: Draft) -> bool:
     """Begin to send the bot's draft piece by piece; False when the conversation has moved on."""
-    why = _why_not_now(talk, draft)
-    if why is not None:
-        if draft.state == "proposed":
-            keep_unsent(draft, why)
+    if not is_still_to_be_sent(talk, draft):
         return False
     draft.state, talk.streaming_id = "streaming", draft.id
     draft.beat_at = clock.now()
@@ -193,7 +197,3 @@ def look_after_stream(db: Session, draft_id: UUID) -> None:
 
 def _look_later(db: Session, draft: Draft) -> None:
     jobs.enqueue(db, LOOK_AFTER_STREAM, {"draft_id": draft.id}, delay_seconds=BEAT_SECONDS)
-
-
-def _why_not_now(talk: LiveConversation, draft: Draft) -> str | None:
-    return "already_answered" if draft.state != "proposed" else why_stale(talk, draft)

@@ -79,11 +79,10 @@ class Talker:
         with self.database.writing() as db:
             talk = locked(db, conversation_id)
             draft = db.get_one(Draft, draft_id)
-            if draft.state == "proposed":
-                when_nobody = self.chance.choice(WHEN_NOBODY)
-                holding.hold_draft(
-                    db, talk, draft, ["Why not"], deadline_seconds=0.3, when_nobody=when_nobody, safe_reply="A moment."
-                )
+            when_nobody = self.chance.choice(WHEN_NOBODY)
+            holding.hold_draft(
+                db, talk, draft, ["Why not"], deadline_seconds=0.3, when_nobody=when_nobody, safe_reply="A moment."
+            )
 
     def stream(self, conversation_id, draft_id) -> None:
         with self.database.writing() as db:

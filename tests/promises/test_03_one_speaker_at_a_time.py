@@ -174,9 +174,7 @@ class Desk(RuleBasedStateMachine):
     @rule(place=places, when_nobody=st.sampled_from(["send", "safe_reply", "refuse"]))
     def gate_holds(self, place, when_nobody):
         draft = self.drafts[-1 - place % len(self.drafts)]
-        if draft.state != "proposed":
-            return
-        may = self.bot_may_answer(draft.answers_number, draft.holder_number)
+        may = draft.state == "proposed" and self.bot_may_answer(draft.answers_number, draft.holder_number)
         hold = holding.hold_draft(
             self.db,
             self.talk(),
