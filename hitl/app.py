@@ -32,6 +32,7 @@ PARTS = (
     "hitl.queue.jobs",
     "hitl.queue.subscribers",
     "hitl.live.jobs",
+    "hitl.live.subscribers",
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",

@@ -1,17 +1,19 @@
 """A person speaks instead of the bot, until they hand the conversation back."""
 
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import User
 from hitl.live import needs
-from hitl.live.errors import AlreadyTaken, NotYours
+from hitl.live.errors import AlreadyTaken, ColleagueCannotSpeak, NotYours
 from hitl.live.holding import end_by_takeover, keep_text, open_hold
 from hitl.live.interventions import intervene, settle_unreplaced
-from hitl.live.log import append, change_holder
+from hitl.live.log import append, change_holder, locked
 from hitl.live.models import Draft, Event, LiveConversation
+from hitl.live.queries import speakers
 from hitl.live.speaking import cut_off, deliver, keep_unsent, streaming_draft
 
 
@@ -40,8 +42,10 @@ def take_over(db: Session, talk: LiveConversation, by: User) -> Event | None:
 
 
 def hand_over(db: Session, talk: LiveConversation, by: User, to: User) -> Event:
-    """Let a colleague speak instead. Raises NotYours."""
+    """Let a colleague speak instead. Raises NotYours, ColleagueCannotSpeak."""
     _ensure_holds(talk, by)
+    if db.scalar(speakers(talk.project_id).where(User.id == to.id)) is None:
+        raise ColleagueCannotSpeak
     change_holder(talk, "person", to)
     return append(db, talk, "handover", by=by, content={"to": str(to.id)})
 
@@ -52,6 +56,14 @@ def hand_back(db: Session, talk: LiveConversation, by: User) -> Event:
     change_holder(talk, "bot")
     settle_unreplaced(db, talk)
     return append(db, talk, "handback", by=by)
+
+
+def hand_back_all(db: Session, by: User, conversation_ids: Select[UUID]) -> None:
+    """Let the bot speak again in conversations that a person cannot see any more."""
+    for conversation_id in db.scalars(conversation_ids).all():
+        talk = locked(db, conversation_id)
+        if talk.holder_id == by.id:
+            hand_back(db, talk, by)
 
 
 def say(db: Session, talk: LiveConversation, by: User, output: dict[str, Any]) -> Event | None:
