@@ -52,8 +52,8 @@ class Talker:
         self.words = 0
 
     def act(self) -> None:
-        parts = {self.user_writes: 20, self.bot_answers: 50, self.person_decides: 25, self.person_speaks: 15}
-        parts |= {self.person_takes_over: 5, self.person_leaves: 10, self.sweep: 5}
+        parts = {self.user_writes: 20, self.bot_answers: 50, self.person_decides: 20, self.person_speaks: 15}
+        parts |= {self.person_takes_over: 3, self.person_leaves: 20, self.sweep: 10}
         self.chance.choices(list(parts), list(parts.values()))[0](self.chance.choice(self.conversation_ids))
 
     def user_writes(self, conversation_id) -> None:
@@ -79,9 +79,9 @@ class Talker:
         with self.database.writing() as db:
             talk = locked(db, conversation_id)
             draft = db.get_one(Draft, draft_id)
-            when_nobody = self.chance.choice(WHEN_NOBODY)
+            when_nobody, seconds = self.chance.choice(WHEN_NOBODY), self.chance.choice([0.02, 0.3])
             holding.hold_draft(
-                db, talk, draft, ["Why not"], deadline_seconds=0.3, when_nobody=when_nobody, safe_reply="A moment."
+                db, talk, draft, ["Why not"], deadline_seconds=seconds, when_nobody=when_nobody, safe_reply="A moment."
             )
 
     def stream(self, conversation_id, draft_id) -> None:
@@ -100,14 +100,15 @@ class Talker:
             speaking.end_streaming(db, talk, db.get_one(Draft, draft_id))
 
     def person_decides(self, conversation_id) -> None:
+        newest = sa.select(Hold.id).where(Hold.conversation_id == conversation_id).order_by(Hold.id.desc())
+        if self.chance.random() < 0.8:  # else it is most likely one that has ended
+            newest = newest.where(Hold.ended_at.is_(None))
         with self.database.reading() as db:
-            hold_id = db.scalar(
-                sa.select(Hold.id).where(Hold.conversation_id == conversation_id).order_by(Hold.id.desc())
-            )
+            hold_id = db.scalars(newest.limit(1)).first()
             read_to = db.get_one(LiveConversation, conversation_id).last_number
         if hold_id is None:
             return
-        time.sleep(self.chance.random() / 50)
+        time.sleep(self.chance.random() / 100)
         with self.database.writing() as db:
             talk = locked(db, conversation_id)
             hold, person = holding.hold_in(db, talk, hold_id), self.person(db)

@@ -5,20 +5,16 @@ that much longer than continuous integration does.
 """
 
 import os
-from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import select
 
 from hitl.accounts.models import Project
-from hitl.core import clock
 from hitl.live.interventions import WHY_NOTHING
 from hitl.live.models import Draft, Intervention, LiveConversation
 from hitl.preferences.models import Demonstration, Evidence
 from tests.hitl import factories
-from tests.promises.test_03_one_speaker_at_a_time import STEPS, Desk
+from tests.promises.test_03_one_speaker_at_a_time import Desk, try_any_sequence
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 
@@ -26,20 +22,7 @@ EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 class TestAnySequenceOfEvents:
     @pytest.mark.timeout(300 * EFFORT)
     def test_it_teaches_or_says_why_not(self, db, monkeypatch):
-        ahead = [timedelta()]
-        real_now = clock.now
-        monkeypatch.setattr(clock, "now", lambda: real_now() + ahead[0])
-        run_state_machine_as_test(
-            lambda: TeachingDesk(db, ahead),
-            settings=settings(
-                max_examples=40 * EFFORT,
-                stateful_step_count=STEPS,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-                print_blob=True,
-                phases=[Phase.generate],
-            ),
-        )
+        try_any_sequence(TeachingDesk, db, monkeypatch, examples=40 * EFFORT)
 
 
 class TeachingDesk(Desk):
