@@ -241,6 +241,7 @@ class TestCommand:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                preexec_fn=hear_interrupts,
             )
             if not wait:
                 return running
@@ -248,6 +249,11 @@ class TestCommand:
             return subprocess.CompletedProcess(command, running.returncode, out, err)
 
         return run
+
+
+def hear_interrupts() -> None:
+    """A shell lets what it starts in the background ignore them, this run of the tests and all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def responses_in(path) -> int:
