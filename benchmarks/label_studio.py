@@ -8,7 +8,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+from tests.machine.service import free_port
 
 VERSION = "1.23.2"
 LABELS = """<View>
@@ -96,7 +97,7 @@ def label_studio() -> Iterator[LabelStudio]:
     """Run an empty server on its default database, SQLite, until the block ends."""
     program = _installed() / "bin" / "label-studio"
     with tempfile.TemporaryDirectory(prefix="label-studio-") as folder:
-        port, token = _free_port(), secrets.token_hex(20)
+        port, token = free_port(), secrets.token_hex(20)
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": folder,
@@ -127,12 +128,6 @@ def _installed() -> Path:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         subprocess.run([folder / "bin" / "pip", "install", "--quiet", f"label-studio=={VERSION}"], check=True)
     return folder
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _wait_until_up(address: str, server: "subprocess.Popen[bytes]") -> None:

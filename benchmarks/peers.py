@@ -1,8 +1,7 @@
 """The same labelling work on Label Studio and here, in one run: `python -m benchmarks.peers`.
 
 Both run as they come on SQLite, hold the same questions and answers, and are asked over HTTP by the same threads: next
-task, then a rating, again and again, without a pause to read. Rounds alternate between the two. Label Studio answers
-`next` to whoever asks until a task is labelled as often as it should be; here it is a lease.
+task, then a rating, again and again, without a pause to read. Rounds alternate between the two.
 """
 
 from collections import Counter
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+from sqlalchemy import select
 
 from benchmarks.bench import Bench, main
 from benchmarks.databases import settle_down
@@ -18,6 +18,7 @@ from benchmarks.filling import add_open_items, add_responses, open_desk
 from benchmarks.label_studio import Labeller, label_studio
 from benchmarks.serving import ANSWERS, Program, keys_of_people, own_service
 from benchmarks.timing import Timings, time_at_once, timed
+from hitl.capture.models import Response
 
 ROUNDS = 3
 PEOPLE = 8
@@ -50,11 +51,7 @@ class Figures:
 def measure(bench: Bench) -> None:
     """Label with one person and with several at once, alternating, then rate off the scale."""
     size = bench.sized(full=10_000, quick=1_000, smoke=400)
-    with label_studio() as peer, _our_desk(size) as programs:
-        texts = [
-            (f"What about order {n}?", f"Order {n} is on its way. " + "It will be there soon. " * 20)
-            for n in range(size)
-        ]
+    with label_studio() as peer, _our_desk(size) as (texts, programs):
         project = peer.project(texts)
         labellers = [peer.labeller() for _ in range(PEOPLE)]
         bench.note(f"Label Studio {peer.version} by its own server, hitl by `hitl serve`; {size:,} tasks each")
@@ -122,17 +119,20 @@ def _our_answer_off_the_scale(program: Program) -> str:
 
 @contextmanager
 def _our_desk(size: int):
-    """A running service on SQLite with so many open items, and a program for each person."""
+    """A running service on SQLite with so many open items; what they hold, and a program for each person."""
     with own_service("sqlite") as service:
         with service.instance() as instance:
             desk = open_desk(instance.database, "desk", PEOPLE)
             about = add_responses(instance.database, desk, size)
             add_open_items(instance.database, desk, size, about=about)
+            with instance.database.reading() as db:
+                captured = db.execute(select(Response.input, Response.output)).all()
             with instance.database.writing() as db:
                 tokens = keys_of_people(db, desk.project_id, desk.people, "review")
             settle_down(instance.settings.database_url)
         service.start()
-        yield [Program(service, token) for token in tokens]
+        texts = [(asked["messages"][0]["content"], said["content"]) for asked, said in captured]
+        yield texts, [Program(service, token) for token in tokens]
 
 
 if __name__ == "__main__":
