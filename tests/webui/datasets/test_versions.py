@@ -13,6 +13,7 @@ import pytest
 from hitl.accounts.models import Project
 from hitl.accounts.projects import change_settings
 from hitl.datasets import exporting
+from tests.hitl.datasets.test_interventions import edits
 from tests.webui.base.payloads import storable_payloads
 from tests.webui.datasets.conftest import words
 
@@ -120,6 +121,18 @@ class TestTheRow:
         assert "Frozen in versions 1 and 2" in words(page)
         assert "Frozen in strict, version 1" in words(page)
         assert f'href="{desk.url}/strict/1/rows/' in page.text
+
+    def test_it_tells_of_a_supervisor_who_edited_the_draft(self, desk, ada):
+        edits(desk, desk.response("Is there a room?", "I booked it!", may_train="yes"), "There is none.")
+        desk.freeze("desk")
+        (url,) = row_urls(ada.get(f"{desk.url}/desk/1"))
+
+        page = words(ada.get(url))
+
+        assert re.search(r"Reviewer [0-9a-f]{8} edited the draft before it was sent", page)
+        assert "in the live conversation" in page
+        assert "No rule drew it so it stands for no other responses" in page
+        assert "kim" not in page.lower()
 
     def test_a_demonstration_has_one_answer(self, desk, ada):
         desk.approves(desk.response("Two?", "Two.", may_train="yes"))
