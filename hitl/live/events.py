@@ -15,6 +15,6 @@ class EventHappened:
 
 @dataclass(frozen=True)
 class InterventionSettled:
-    """It is known now what was said instead of a draft that a person did not let pass, or that nothing was."""
+    """A person let a draft pass, or said or approved something instead: it may teach something."""
 
     intervention_id: UUID

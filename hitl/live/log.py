@@ -2,9 +2,18 @@
 
 Whatever changes a conversation first locks its row. Under that lock numbers are given out, so the log has no gaps, and
 what one process decided the next one sees.
+
+What an event's content holds, by kind; the others hold nothing:
+
+    user_message, draft, edit   {"message": in OpenAI's shape}
+    message                     {"message", "is_partial": true where a stream was cut off}
+    hold                        {"hold_id", "reasons"}
+    refusal                     {"reason"}, or nothing
+    expiry                      {"then": what happened instead}
+    handover                    {"to": id of the colleague}
+    note, whisper               {"text"}
 """
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +74,6 @@ def append(
     by: User | None = None,
     draft: Draft | None = None,
     content: dict[str, Any] | None = None,
-    at: datetime | None = None,
 ) -> Event:
     """Write the next event of a locked conversation. audience: `staff` unless the end user said or saw it."""
     talk.last_number += 1
@@ -77,7 +85,7 @@ def append(
         user_id=None if by is None else by.id,
         draft_id=None if draft is None else draft.id,
         content=content or {},
-        happened_at=at or clock.now(),
+        happened_at=clock.now(),
     )
     db.add(event)
     if audience == "customer":

@@ -130,7 +130,7 @@ def deliver(
     event = append(db, talk, "message", audience="customer", by=by, draft=draft, content=content)
     talk.answered_number = talk.user_number
     talk.waiting_since = None
-    needs.drop(talk, "held", "wants_person")
+    needs.drop(talk, "wants_person")
     settle(db, talk, event, is_judged=is_judged or by is not None)
     return event
 
