@@ -85,6 +85,18 @@ def tool_feedback() -> Iterator[JsonObject]:
         yield from _feedback(dialogue["id"], dialogue["user_feedback"])
 
 
+def star_exchanges() -> Iterator[tuple[str, str, str]]:
+    """Yield each time that an agent of the STAR dialogues answered a user: the dialogue, what was asked, the answer."""
+    for dialogue in _rows("star_dialogues"):
+        asked = ""
+        for message in dialogue["messages"]:
+            if message["role"] == "user":
+                asked = message["content"]
+            elif _is_answer(message) and asked:
+                yield dialogue["id"], asked, message["content"]
+                asked = ""
+
+
 def model_responses() -> Iterator[JsonObject]:
     """Yield 765 answers: five models on the same 153 prompts, one answer each."""
     for row in _rows("model_outputs"):

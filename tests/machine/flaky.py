@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.machine.openai_server import Server
+from hitl.demo.upstream import Server
 
 PAGE = b"<html><h1>Sign in to the hotel's network</h1></html>"
 

@@ -10,8 +10,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk, ParsedChatCom
 from pydantic import BaseModel
 
 from hitl.client.openai import captured, client_id_of
+from hitl.demo.upstream import TOOL_CALLS
 from tests.machine.coroutines import run
-from tests.machine.openai_server import TOOL_CALLS, OpenAIServer, openai_server
+from tests.machine.openai_server import OpenAIServer, openai_server
 
 ASKED = [{"role": "user", "content": "When do you open?"}]
 SAID = "You said: When do you open? 🙂"
