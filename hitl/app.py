@@ -27,6 +27,7 @@ PARTS = (
     "hitl.review.models",
     "hitl.preferences.models",
     "hitl.live.models",
+    "hitl.live.policy.models",
     "hitl.datasets.models",
     "hitl.capture.jobs",
     "hitl.queue.jobs",

@@ -4,6 +4,7 @@ One source has one say of each kind about a response: a repeat updates, and what
 order it arrives.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -327,3 +328,16 @@ def _tell(db: Session, project_id: UUID, subjects: set[Subject]) -> None:
         responses.update(db.scalars(select(Response.id).where(Response.conversation_id.in_(conversations))))
     if responses:
         events.publish(db, FeedbackGiven(project_id, sorted(UUID(str(response)) for response in responses)))
+
+
+def feedback_by_response(db: Session, responses: Sequence[Any]) -> dict[UUID, list[Feedback]]:
+    """Return by response id what was said about each response, and about its conversation.
+
+    responses: rows with id and conversation_id.
+    """
+    conversations = {row.conversation_id for row in responses if row.conversation_id is not None}
+    about = or_(Feedback.response_id.in_([row.id for row in responses]), Feedback.conversation_id.in_(conversations))
+    given: dict[UUID | None, list[Feedback]] = defaultdict(list)
+    for feedback in db.scalars(select(Feedback).where(about)):
+        given[feedback.response_id or feedback.conversation_id].append(feedback)
+    return {row.id: given[row.id] + (given[row.conversation_id] if row.conversation_id else []) for row in responses}

@@ -12,6 +12,7 @@ What an event's content holds, by kind; the others hold nothing:
     expiry                      {"then": what happened instead}
     handover                    {"to": id of the colleague}
     note, whisper               {"text"}
+    alert                       {"rule": its name, "reasons"}
 """
 
 from typing import Any

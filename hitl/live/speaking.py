@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import User
+from hitl.capture.signals import words_asking_for_person
+from hitl.capture.words import text_of
 from hitl.core import clock, jobs
 from hitl.live import needs
 from hitl.live.interventions import attach_late_draft, settle, settle_moved_on
@@ -37,6 +39,9 @@ def receive(db: Session, talk: LiveConversation, message: dict[str, Any]) -> Eve
     event = append(db, talk, "user_message", audience="customer", content={"message": message})
     talk.user_number = event.number
     talk.waiting_since = talk.waiting_since or event.happened_at
+    wish = words_asking_for_person(text_of(message))
+    if wish is not None and talk.holder != "person":
+        needs.add(talk, "wants_person", f"The user asked for a person: “{wish}”.")
     settle_moved_on(db, talk)
     return event
 

@@ -1,13 +1,12 @@
 """Whether the condition of a rule fits a response."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from hitl.capture.feedback import feedback_by_response
 from hitl.capture.models import Feedback
 from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition
 
@@ -23,12 +22,7 @@ def feedback_about(
     """
     if not any(isinstance(condition, FeedbackCondition) for condition in conditions):
         return {}
-    conversations = {row.conversation_id for row in responses if row.conversation_id is not None}
-    about = or_(Feedback.response_id.in_([row.id for row in responses]), Feedback.conversation_id.in_(conversations))
-    given: dict[UUID | None, list[Feedback]] = defaultdict(list)
-    for feedback in db.scalars(select(Feedback).where(about)):
-        given[feedback.response_id or feedback.conversation_id].append(feedback)
-    return {row.id: given[row.id] + (given[row.conversation_id] if row.conversation_id else []) for row in responses}
+    return feedback_by_response(db, responses)
 
 
 def fits(condition: AnyCondition, response: Any, feedback: Iterable[Feedback]) -> bool:
