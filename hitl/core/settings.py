@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     sqlite_synchronous: Literal["NORMAL", "FULL"] = "NORMAL"  # FULL: acknowledged work survives a power loss too
     trusted_proxies: int = Field(default=0, ge=0, le=8)  # how many reverse proxies' X-Forwarded-* headers count
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    private_hosts: str = (
+        ""  # hosts that calls may go to though they are not public, by comma: "llm.internal, 127.0.0.1:8001"
+    )
     log_format: Literal["text", "json"] = "text"
     web_processes: int = Field(default=1, ge=1, le=64)  # on SQLite only 1
     web_threads: int = Field(default=16, ge=1, le=512)  # per process
@@ -65,6 +68,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _SettingsFile(settings_cls)
+
+    @property
+    def private_host_list(self) -> list[str]:
+        return [host.strip() for host in self.private_hosts.split(",") if host.strip()]
 
     @property
     def is_https(self) -> bool:
