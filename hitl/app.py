@@ -38,7 +38,15 @@ PARTS = (
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
 )
-APIS = ("hitl.accounts", "hitl.capture", "hitl.queue", "hitl.review", "hitl.preferences", "hitl.datasets")
+APIS = (
+    "hitl.accounts",
+    "hitl.capture",
+    "hitl.queue",
+    "hitl.review",
+    "hitl.preferences",
+    "hitl.datasets",
+    "hitl.live.policy",
+)
 PAGES = (
     "webui.accounts",
     "webui.home",
@@ -46,6 +54,7 @@ PAGES = (
     "webui.rubric",
     "webui.queue",
     "webui.datasets",
+    "webui.policy",
     "webui.api_docs",
 )
 

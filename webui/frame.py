@@ -27,6 +27,7 @@ PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
 SETTINGS: tuple[tuple[str, str, Permission], ...] = (
     ("Rubric", "rubric.show", Permission.QUEUE),
     ("Guidelines", "accounts.edit_guidelines", Permission.QUEUE),
+    ("Policy", "policy.index", Permission.SUPERVISE),
     ("Project", "accounts.show_settings", Permission.ADMIN),
     ("Members", "accounts.list_members", Permission.ADMIN),
     ("Invitations", "accounts.list_invitations", Permission.ADMIN),

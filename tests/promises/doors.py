@@ -27,6 +27,9 @@ from hitl.accounts.permissions import SCOPES
 from hitl.accounts.reset_links import create_reset_link
 from hitl.capture import models as capture
 from hitl.core.database import Database
+from hitl.live.policy import models as policy
+from hitl.live.policy.rules import PolicyTerms
+from hitl.live.policy.rules import create_rule as create_policy_rule
 from hitl.queue import models as queue
 from hitl.review import models as review
 from tests.hitl import factories
@@ -195,6 +198,12 @@ def _rule(world: World, _user: User, _made: Made) -> UUID:
     return rule.id
 
 
+def _policy_rule(world: World, _user: User, _made: Made) -> UUID:
+    number = world.db.query(policy.PolicyRule).count()
+    terms = PolicyTerms(**POLICY_RULE)
+    return create_policy_rule(world.db, world.home, f"Policy {number}", terms).id
+
+
 def _member(world: World, _user: User, _made: Made) -> UUID:
     membership: Membership = factories.Membership(project=world.home, role="annotator")
     return membership.id
@@ -210,6 +219,7 @@ MAKERS: dict[str, Maker] = {
     "assignment_id": _assignment,
     "review_id": _review,
     "rule_id": _rule,
+    "policy_rule_id": _policy_rule,
     "response_id": lambda world, _user, _made: factories.Response(project=world.home).id,
     "member_id": _member,
     "key_id": _key,
@@ -226,6 +236,7 @@ MAKERS: dict[str, Maker] = {
 # --- What a sensible request says: the walk must come past the checks of the body to the look-up of the row ---
 
 ANSWERS = {"answers": {"helpful": 4}, "comment": None}
+POLICY_RULE = {"expression": "signals.refusal > 0", "when_nobody": "refuse"}
 RULE = {"condition": {"kind": "all"}, "rate": 0.5}
 BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/leases/<uuid:lease_id>/draft": {"answers": {"helpful": 4}, "seen_number": 0},
@@ -235,6 +246,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/v1/items/<uuid:item_id>": {"priority": 1},
     "POST /api/v1/items/<uuid:item_id>/assignments": {"email": "{annotator}"},
     "PUT /api/v1/rules/<uuid:rule_id>": RULE,
+    "PUT /api/v1/policy/<uuid:policy_rule_id>": POLICY_RULE,
+    "PUT /api/v1/policy/<uuid:policy_rule_id>/switch": {"is_on": False},
 }
 FORMS: dict[str, dict[str, Any]] = {
     "POST /projects/<slug>/items/<uuid:item_id>/reviews-wanted": {"reviews_wanted": "3"},
