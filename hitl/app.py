@@ -16,6 +16,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hitl.accounts import access, keys
 from hitl.core import errors, http, schema
 from hitl.core.instance import Instance, ensure_ready
+from hitl.live.customers import pass_of_token
 from webui.base import register_pages
 from webui.frame import error_page, layout_of_request
 
@@ -45,6 +46,7 @@ APIS = (
     "hitl.review",
     "hitl.preferences",
     "hitl.datasets",
+    "hitl.live",
     "hitl.live.policy",
 )
 PAGES = (
@@ -53,6 +55,7 @@ PAGES = (
     "webui.review",
     "webui.rubric",
     "webui.queue",
+    "webui.live",
     "webui.datasets",
     "webui.policy",
     "webui.api_docs",
@@ -131,7 +134,7 @@ def _configure(app: OpenAPI, instance: Instance) -> None:
 
 def admit() -> Response | None:
     """Find out who asks, and refuse what the route does not allow them. Runs before the body is even parsed."""
-    g.user = g.api_key = g.project = None
+    g.user = g.api_key = g.project = g.customer = None
     g.permissions = frozenset()
     if _is_static_file(request.endpoint):
         return None  # the same for everybody, so nobody is looked up
@@ -142,14 +145,25 @@ def admit() -> Response | None:
             _recognise_person()  # for the frame of the page that says so
         return None  # no such route: 404 or 405 follows
     is_public = needed.door is access.PUBLIC
-    if http.is_api_request():
+    if needed.door is access.CUSTOMER:
+        if request.method == "OPTIONS":
+            return None  # a browser asks whether it may ask; it sends no token with that
+        _recognise_customer()
+    elif http.is_api_request():
         if not is_public:
             _recognise_program()
     else:
         _recognise_person()
         if g.user is None and not is_public:
             return _ask_to_sign_in()
-    access.ensure_allowed(needed, user=g.user, api_key=g.api_key, project=g.project, permissions=g.permissions)
+    access.ensure_allowed(
+        needed,
+        user=g.user,
+        api_key=g.api_key,
+        project=g.project,
+        permissions=g.permissions,
+        is_customer=g.customer is not None,
+    )
     return http.answer_repeats(g.api_key.id) if g.api_key else None
 
 
@@ -172,6 +186,13 @@ def _note_use(response: Response) -> Response:
     return response
 
 
+def _recognise_customer() -> None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token if scheme.lower() == "bearer" else request.args.get("token", "")
+    instance: Instance = current_app.extensions["hitl"]
+    g.customer = pass_of_token(instance.keys, token)
+
+
 def _recognise_person() -> None:
     session_id = session.get(access.SESSION_ID)
     found = None if session_id is None else access.person_of_session(g.db, session_id, _slug())
@@ -188,6 +209,8 @@ def _slug() -> str | None:
 
 
 def _ask_to_sign_in() -> Response:
+    if http.is_stream_wanted():
+        raise errors.Unauthenticated
     if request.method not in http.READING_METHODS:
         raise errors.Unauthenticated("You were signed out. Sign in again; what you typed is still on the page before.")
     target = url_for("accounts.sign_in", next=request.full_path.rstrip("?"))

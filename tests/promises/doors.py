@@ -27,6 +27,8 @@ from hitl.accounts.permissions import SCOPES
 from hitl.accounts.reset_links import create_reset_link
 from hitl.capture import models as capture
 from hitl.core.database import Database
+from hitl.live import holding, replies, speaking, taking_over
+from hitl.live import models as live
 from hitl.live.policy import models as policy
 from hitl.live.policy.rules import PolicyTerms
 from hitl.live.policy.rules import create_rule as create_policy_rule
@@ -213,7 +215,59 @@ def _key(world: World, _user: User, _made: Made) -> UUID:
     return create_key(world.db, world.home, world.members["admin"], "Spare", ["capture"])[0].id
 
 
+def _conversation(world: World, user: User, _made: Made) -> UUID:
+    """A live conversation in which the actor speaks."""
+    talk = factories.LiveConversation(project=world.home)
+    if "supervise" in TABLE.get(_role_in(world, user), ()):
+        taking_over.take_over(world.db, talk, user)
+    return talk.id
+
+
+def _role_in(world: World, user: User | None) -> str:
+    return next((role for role, member in world.members.items() if member is user), "")
+
+
+def _draft(world: World, _user: User, _made: Made) -> UUID:
+    talk = factories.LiveConversation(project=world.home)
+    asked = speaking.receive(world.db, talk, {"role": "user", "content": "Is it open?"})
+    said = {"role": "assistant", "content": "Yes."}
+    return speaking.propose(world.db, talk, said, answers=asked.number, holder_number=talk.holder_number).id
+
+
+def _hold(world: World, user: User, made: Made) -> UUID:
+    """A hold, in the conversation that the address names before it."""
+    if "conversation_id" in made:
+        talk = world.db.get_one(live.LiveConversation, made["conversation_id"])
+        if talk.holder_id is not None:
+            taking_over.hand_back(world.db, talk, world.db.get_one(User, talk.holder_id))
+        asked = speaking.receive(world.db, talk, {"role": "user", "content": "Is it open?"})
+        said = {"role": "assistant", "content": "Yes."}
+        draft = speaking.propose(world.db, talk, said, answers=asked.number, holder_number=talk.holder_number)
+    else:
+        draft = world.db.get_one(live.Draft, _draft(world, user, made))
+    talk = world.db.get_one(live.LiveConversation, draft.conversation_id)
+    hold = holding.hold_draft(world.db, talk, draft, ["Look."], deadline_seconds=600, when_nobody="refuse")
+    assert hold is not None
+    return hold.id
+
+
+def _intervention(world: World, _user: User, _made: Made) -> UUID:
+    talk = factories.LiveConversation(project=world.home)
+    speaking.receive(world.db, talk, {"role": "user", "content": "Is it open?"})
+    taking_over.take_over(world.db, talk, world.members["supervisor"])
+    return world.db.query(live.Intervention).filter_by(conversation_id=talk.id).one().id
+
+
+def _reply(world: World, _user: User, _made: Made) -> UUID:
+    return replies.add_reply(world.db, world.home, f"Reply {uuid4()}", "One moment.").id
+
+
 MAKERS: dict[str, Maker] = {
+    "intervention_id": _intervention,
+    "reply_id": _reply,
+    "conversation_id": _conversation,
+    "draft_id": _draft,
+    "hold_id": _hold,
     "item_id": _item,
     "lease_id": _lease,
     "assignment_id": _assignment,
@@ -237,6 +291,10 @@ MAKERS: dict[str, Maker] = {
 
 ANSWERS = {"answers": {"helpful": 4}, "comment": None}
 POLICY_RULE = {"expression": "signals.refusal > 0", "when_nobody": "refuse"}
+SAID = {
+    "input": {"messages": [{"role": "user", "content": "Hello."}]},
+    "output": {"role": "assistant", "content": "Hi."},
+}
 RULE = {"condition": {"kind": "all"}, "rate": 0.5}
 BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/leases/<uuid:lease_id>/draft": {"answers": {"helpful": 4}, "seen_number": 0},
@@ -248,6 +306,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/rules/<uuid:rule_id>": RULE,
     "PUT /api/v1/policy/<uuid:policy_rule_id>": POLICY_RULE,
     "PUT /api/v1/policy/<uuid:policy_rule_id>/switch": {"is_on": False},
+    "POST /api/v1/conversations/<uuid:conversation_id>/messages": {"message": {"role": "user", "content": "Hello."}},
+    "POST /api/v1/conversations/<uuid:conversation_id>/drafts": {"answers": 0, "holder_number": 1, "response": SAID},
+    "POST /api/v1/conversations/<uuid:conversation_id>/deliveries": {"number": 0},
+    "POST /api/v1/conversations/<uuid:conversation_id>/handover": {"to": str(uuid4())},
+    "POST /api/v1/conversations/<uuid:conversation_id>/notes": {"text": "Look."},
+    "POST /api/v1/conversations/<uuid:conversation_id>/whispers": {"text": "Look."},
+    "POST /api/v1/drafts/<uuid:draft_id>/pieces": {"text": "Yes"},
+    "POST /api/v1/holds/<uuid:hold_id>/decision": {"decision": "approve", "read_to": 100},
 }
 FORMS: dict[str, dict[str, Any]] = {
     "POST /projects/<slug>/items/<uuid:item_id>/reviews-wanted": {"reviews_wanted": "3"},
@@ -382,7 +448,7 @@ class Walk:
 
 def expected(door: Way, actor: Actor) -> str:
     """Return what the table says: "in", "sign in", "forbidden" or "not found"."""
-    if not actor.is_known:
+    if not actor.is_known or door.access.door is Door.CUSTOMER:
         return "sign in"
     if door.access.door is Door.SIGNED_IN:
         return "in"

@@ -120,7 +120,7 @@ class TestTakeover:
     def test_one_in_the_middle_of_a_stream_teaches_nothing(self, db, project, talk, response, supervisor):
         draft = draft_of(db, talk, response)
         speaking.begin_streaming(db, talk, draft)
-        speaking.go_on_streaming(draft, "This is ")
+        speaking.go_on_streaming(db, draft, "This is ")
 
         taking_over.take_over(db, talk, supervisor)
         taking_over.say(db, talk, supervisor, said("This is Kim."))
