@@ -8,10 +8,11 @@ from hitl.accounts.events import MemberRemoved, RoleChanged, UserDeactivated
 from hitl.accounts.models import User
 from hitl.accounts.permissions import ROLES, Permission
 from hitl.core.bell import ring_after_commit
-from hitl.core.events import within
-from hitl.live.events import EventHappened
+from hitl.core.events import after, within
+from hitl.live.events import EventHappened, InterventionSettled
 from hitl.live.models import LiveConversation
 from hitl.live.queries import conversations_held_by
+from hitl.live.second_opinions import request_second_opinion
 from hitl.live.taking_over import hand_back_all
 from hitl.live.topics import topic_of, topic_of_project
 
@@ -39,6 +40,12 @@ def let_bot_speak_instead_of_other_roles(db: Session, fact: RoleChanged) -> None
 def wake_readers(db: Session, fact: EventHappened) -> None:
     """Let whoever follows the conversation, or the project's board, look once this is committed."""
     ring_after_commit(db, topic_of(fact.conversation_id), topic_of_project(fact.project_id))
+
+
+@after(InterventionSettled)
+def ask_for_second_opinion(db: Session, fact: InterventionSettled) -> None:
+    """Let a reviewer judge the draft, if the intervention is drawn for that."""
+    request_second_opinion(db, fact.intervention_id)
 
 
 def _hand_back_in_project(db: Session, user_id: UUID, project_id: UUID) -> None:

@@ -58,6 +58,7 @@ def _as_typed() -> dict[str, str]:
         "lease_minutes": str(settings.lease_minutes),
         "may_train_default": settings.may_train_default,
         "end_user_thumbs": "on" if settings.end_user_thumbs else "",
+        "second_opinion_percent": str(settings.second_opinion_percent),
         "licence": settings.licence,
     }
 
@@ -67,6 +68,7 @@ def _as_meant(typed: Mapping[str, str]) -> dict[str, Any]:
         "lease_minutes": int(typed["lease_minutes"]),
         "may_train_default": typed["may_train_default"],
         "end_user_thumbs": bool(typed["end_user_thumbs"]),
+        "second_opinion_percent": int(typed["second_opinion_percent"]),
         "licence": typed["licence"],
     }
 
@@ -76,6 +78,9 @@ def _problems(typed: Mapping[str, str]) -> dict[str, str]:
     minutes = typed["lease_minutes"]
     if not (minutes.isascii() and minutes.isdigit() and len(minutes) < 5 and 1 <= int(minutes) <= 24 * 60):
         problems["lease_minutes"] = LEASE_PROBLEM
+    percent = typed["second_opinion_percent"]
+    if not (percent.isascii() and percent.isdigit() and len(percent) < 4 and int(percent) <= 100):
+        problems["second_opinion_percent"] = "From 0 to 100."
     if typed["may_train_default"] not in dict(MAY_TRAIN):
         problems["may_train_default"] = "Choose one of the three."
     if not projects.is_licence(typed["licence"]):
