@@ -41,6 +41,7 @@ class ProjectSettings(BaseModel):
     may_train_default: Literal["yes", "no", "unknown"] = "unknown"  # for responses that do not say
     end_user_thumbs: bool = False  # end users' thumbs count as verdicts
     second_opinion_percent: int = Field(default=0, ge=0, le=100)  # of interventions, whose drafts are reviewed too
+    personal_data: Literal["keep", "mark", "pseudonymise"] = "keep"  # in what is captured: hitl/capture/masking.py
     licence: str = Field(default="", pattern=LICENCE)  # of the project's datasets; "" where it is not known
 
 

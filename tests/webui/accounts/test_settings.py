@@ -9,7 +9,9 @@ from hitl.accounts.projects import ProjectSettings, settings_of
 from tests.webui.accounts.conftest import make_member
 from tests.webui.words import words_of
 
-FORM = {"second_opinion_percent": "0", "name": "Support bot", "lease_minutes": "15", "may_train_default": "unknown"}
+FORM = {"second_opinion_percent": "0", "name": "Support bot", "lease_minutes": "15", "may_train_default": "unknown"} | {
+    "personal_data": "keep"
+}
 
 
 def seen_by(page):
