@@ -187,7 +187,7 @@ def propose_draft(path: ConversationPath, body: DraftBody) -> HttpResponse:
     talk = locked(g.db, path.conversation_id, g.project)
     draft = None if is_new else _draft_of_response(talk, response_id)
     if draft is None:
-        output = gate.output_of(g.db, response_id)
+        output: Any = body.response.output  # as it came: in what was captured placeholders may stand
         draft = speaking.propose(
             g.db, talk, output, answers=body.answers, holder_number=body.holder_number, response_id=response_id
         )

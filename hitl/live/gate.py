@@ -1,12 +1,8 @@
 """The gate: what becomes of a draft once the bot has written it."""
 
-from typing import Any
-from uuid import UUID
-
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
-from hitl.capture.models import Response
 from hitl.live.holding import hold_draft
 from hitl.live.models import Draft, Hold, LiveConversation
 from hitl.live.policy import DraftFacts, decide
@@ -37,8 +33,3 @@ def facts_of(talk: LiveConversation, draft: Draft) -> DraftFacts:
     if draft.response is not None:
         return DraftFacts.of_response(draft.response, talk=talk, draft=draft)
     return DraftFacts(str(draft.id), {"messages": [], "tools": []}, draft.output, talk=talk, draft=draft)
-
-
-def output_of(db: Session, response_id: UUID) -> dict[str, Any]:
-    """Return what a captured response says."""
-    return db.get_one(Response, response_id).output

@@ -7,9 +7,11 @@ import urllib.error
 import urllib.request
 
 import pytest
+from sqlalchemy import select
 
 from hitl.accounts.keys import revoke_key
 from hitl.accounts.models import ApiKey
+from hitl.accounts.projects import change_settings
 from hitl.core.secrets import token_digest
 from hitl.live.customers import LIFETIME
 from hitl.live.models import Draft
@@ -54,6 +56,23 @@ class TestTalking:
 
         assert bot.post(talk("drafts"), json=body).json == bot.post(talk("drafts"), json=body).json
         assert len(bot.get(talk("events")).json["events"]) == 2
+
+    def test_what_is_told_to_the_user_holds_no_placeholders_though_what_is_captured_does(
+        self, bot, talk, project, committed
+    ):
+        change_settings(committed, project, {"personal_data": "pseudonymise"})
+        create_rule(
+            committed, project, "Leaks", PolicyTerms(expression="signals.personal_data > 0", when_nobody="refuse")
+        )
+        committed.commit()
+        asked = bot.post(talk("messages"), json={"message": user("Whom do I write to?")}).json
+
+        drafted = bot.post(talk("drafts"), json=draft("To kim@example.org.", answers=asked["number"])).json
+
+        assert drafted["decision"] == "wait"
+        kept = committed.scalars(select(Draft).where(Draft.response_id.is_not(None))).one()
+        assert kept.output["content"] == "To kim@example.org."
+        assert kept.response.output["content"].startswith("To ⟨e-mail ")
 
     def test_a_whisper_is_told_once(self, bot, desk, talk):
         asked = bot.post(talk("messages"), json={"message": user("Is it open?")}).json
