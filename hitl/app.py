@@ -35,6 +35,9 @@ PARTS = (
     "hitl.queue.subscribers",
     "hitl.live.jobs",
     "hitl.live.subscribers",
+    "hitl.webhooks.models",
+    "hitl.webhooks.jobs",
+    "hitl.webhooks.subscribers",
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
@@ -48,6 +51,7 @@ APIS = (
     "hitl.datasets",
     "hitl.live",
     "hitl.live.policy",
+    "hitl.webhooks",
 )
 PAGES = (
     "webui.accounts",
@@ -56,6 +60,7 @@ PAGES = (
     "webui.rubric",
     "webui.queue",
     "webui.live",
+    "webui.webhooks",
     "webui.datasets",
     "webui.policy",
     "webui.api_docs",

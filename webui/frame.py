@@ -34,6 +34,7 @@ SETTINGS: tuple[tuple[str, str, Permission], ...] = (
     ("Members", "accounts.list_members", Permission.ADMIN),
     ("Invitations", "accounts.list_invitations", Permission.ADMIN),
     ("Keys", "accounts.list_keys", Permission.ADMIN),
+    ("Webhooks", "webhooks.index", Permission.ADMIN),
 )
 
 

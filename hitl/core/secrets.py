@@ -62,6 +62,7 @@ class Keys:
     sessions: bytes
     pseudonyms: bytes  # never rotated: an end user's pseudonym stays the same
     sampling: bytes
+    encryption: bytes
     fingerprint: str
 
     @classmethod
@@ -75,6 +76,7 @@ class Keys:
             sessions=key("sessions"),
             pseudonyms=key("pseudonyms"),
             sampling=key("sampling"),
+            encryption=key("encryption"),
             fingerprint=key("fingerprint").hex()[:16],
         )
 

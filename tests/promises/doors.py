@@ -34,6 +34,8 @@ from hitl.live.policy.rules import PolicyTerms
 from hitl.live.policy.rules import create_rule as create_policy_rule
 from hitl.queue import models as queue
 from hitl.review import models as review
+from hitl.webhooks import addresses
+from hitl.webhooks import models as webhooks
 from tests.hitl import factories
 from tests.hitl.datasets.conftest import Desk
 
@@ -262,7 +264,26 @@ def _reply(world: World, _user: User, _made: Made) -> UUID:
     return replies.add_reply(world.db, world.home, f"Reply {uuid4()}", "One moment.").id
 
 
+def _webhook(world: World, _user: User, _made: Made) -> UUID:
+    world.db.query(webhooks.Webhook).delete()  # of which there may be ten
+    return addresses.add_webhook(world.db, world.home, "https://example.com/hook", webhooks.KINDS)[0].id
+
+
+def _delivery(world: World, user: User, made: Made) -> UUID:
+    delivery = webhooks.Delivery(
+        webhook_id=_webhook(world, user, made),
+        kind="message.created",
+        conversation_id=factories.LiveConversation(project=world.home).id,
+        event_number=1,
+    )
+    world.db.add(delivery)
+    world.db.flush()
+    return delivery.id
+
+
 MAKERS: dict[str, Maker] = {
+    "webhook_id": _webhook,
+    "delivery_id": _delivery,
     "intervention_id": _intervention,
     "reply_id": _reply,
     "conversation_id": _conversation,
@@ -306,6 +327,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/rules/<uuid:rule_id>": RULE,
     "PUT /api/v1/policy/<uuid:policy_rule_id>": POLICY_RULE,
     "PUT /api/v1/policy/<uuid:policy_rule_id>/switch": {"is_on": False},
+    "PUT /api/v1/webhooks/<uuid:webhook_id>/switch": {"is_on": False},
     "POST /api/v1/conversations/<uuid:conversation_id>/messages": {"message": {"role": "user", "content": "Hello."}},
     "POST /api/v1/conversations/<uuid:conversation_id>/drafts": {"answers": 0, "holder_number": 1, "response": SAID},
     "POST /api/v1/conversations/<uuid:conversation_id>/deliveries": {"number": 0},
