@@ -16,7 +16,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from hitl.accounts import access, keys
 from hitl.core import errors, http, schema
 from hitl.core.instance import Instance, ensure_ready
-from hitl.live.customers import pass_of_token
+from hitl.gateway import door
+from hitl.gateway.runtime import EXTENSION, Gateway
 from webui.base import register_pages
 from webui.frame import error_page, layout_of_request
 
@@ -30,14 +31,12 @@ PARTS = (
     "hitl.live.models",
     "hitl.live.policy.models",
     "hitl.datasets.models",
+    "hitl.gateway.models",
     "hitl.capture.jobs",
     "hitl.queue.jobs",
     "hitl.queue.subscribers",
     "hitl.live.jobs",
     "hitl.live.subscribers",
-    "hitl.webhooks.models",
-    "hitl.webhooks.jobs",
-    "hitl.webhooks.subscribers",
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
@@ -49,9 +48,7 @@ APIS = (
     "hitl.review",
     "hitl.preferences",
     "hitl.datasets",
-    "hitl.live",
-    "hitl.live.policy",
-    "hitl.webhooks",
+    "hitl.gateway",
 )
 PAGES = (
     "webui.accounts",
@@ -59,10 +56,8 @@ PAGES = (
     "webui.review",
     "webui.rubric",
     "webui.queue",
-    "webui.live",
-    "webui.webhooks",
     "webui.datasets",
-    "webui.policy",
+    "webui.gateway",
     "webui.api_docs",
 )
 
@@ -99,11 +94,13 @@ def create_app(instance: Instance) -> Flask:
     )
     app.request_class = http.JsonRequest
     app.extensions["hitl"] = instance
+    app.extensions[EXTENSION] = Gateway(instance)
     _configure(app, instance)
     http.open_transactions(app, instance.database)
     app.before_request(admit)
     for part in APIS:
         app.register_api(importlib.import_module(f"{part}.api").bp)
+    app.register_blueprint(door.bp)
     for part in PAGES:
         app.register_blueprint(importlib.import_module(f"{part}.views").bp)
     register_pages(app, layout_of_request)
@@ -131,6 +128,7 @@ def _configure(app: OpenAPI, instance: Instance) -> None:
     csrf = CSRFProtect(app)
     for part in APIS:  # bearer keys only: no cookie, so nothing for another site to ride on
         csrf.exempt(importlib.import_module(f"{part}.api").bp)
+    csrf.exempt(door.bp)
     app.register_error_handler(CSRFError, _refuse_forged)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -139,7 +137,7 @@ def _configure(app: OpenAPI, instance: Instance) -> None:
 
 def admit() -> Response | None:
     """Find out who asks, and refuse what the route does not allow them. Runs before the body is even parsed."""
-    g.user = g.api_key = g.project = g.customer = None
+    g.user = g.api_key = g.project = None
     g.permissions = frozenset()
     if _is_static_file(request.endpoint):
         return None  # the same for everybody, so nobody is looked up
@@ -150,35 +148,32 @@ def admit() -> Response | None:
             _recognise_person()  # for the frame of the page that says so
         return None  # no such route: 404 or 405 follows
     is_public = needed.door is access.PUBLIC
-    if needed.door is access.CUSTOMER:
-        if request.method == "OPTIONS":
-            return None  # a browser asks whether it may ask; it sends no token with that
-        _recognise_customer()
-    elif http.is_api_request():
+    if http.is_api_request():
         if not is_public:
             _recognise_program()
     else:
         _recognise_person()
         if g.user is None and not is_public:
             return _ask_to_sign_in()
-    access.ensure_allowed(
-        needed,
-        user=g.user,
-        api_key=g.api_key,
-        project=g.project,
-        permissions=g.permissions,
-        is_customer=g.customer is not None,
-    )
-    return http.answer_repeats(g.api_key.id) if g.api_key else None
+    access.ensure_allowed(needed, user=g.user, api_key=g.api_key, project=g.project, permissions=g.permissions)
+    return http.answer_repeats(g.api_key.id) if g.api_key and not http.is_gateway_request() else None
 
 
 def _recognise_program() -> None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    found = access.program_of_token(g.db, token) if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer":
+        return
+    if http.is_gateway_request():
+        gateway: Gateway = current_app.extensions[EXTENSION]
+        found = gateway.caller(token)
+    else:
+        found = access.program_of_token(g.db, token)
     if found is None:
         return
     _remember(found)
-    if keys.is_use_to_be_noted(g.api_key):
+    if (
+        keys.is_use_to_be_noted(g.api_key) and not http.is_gateway_request()
+    ):  # the gateway notes it with what it records
         after_this_request(_note_use)
     if _slug() not in (None, g.project.slug):
         raise errors.NotFound  # a key knows one project; it does not learn which others there are
@@ -189,13 +184,6 @@ def _note_use(response: Response) -> Response:
     instance: Instance = current_app.extensions["hitl"]
     response.call_on_close(partial(keys.note_use, instance.database, g.api_key.id))
     return response
-
-
-def _recognise_customer() -> None:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    token = token if scheme.lower() == "bearer" else request.args.get("token", "")
-    instance: Instance = current_app.extensions["hitl"]
-    g.customer = pass_of_token(instance.keys, token)
 
 
 def _recognise_person() -> None:
@@ -214,8 +202,6 @@ def _slug() -> str | None:
 
 
 def _ask_to_sign_in() -> Response:
-    if http.is_stream_wanted():
-        raise errors.Unauthenticated
     if request.method not in http.READING_METHODS:
         raise errors.Unauthenticated("You were signed out. Sign in again; what you typed is still on the page before.")
     target = url_for("accounts.sign_in", next=request.full_path.rstrip("?"))

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": ("hitl.demo.commands:demo", "Try the product with real data on this machine."),
     "doctor": ("hitl.doctor.commands:doctor", "Say what is wrong with this installation."),
     "export": ("hitl.datasets.commands:export", "Write a dataset version in a trainer's format."),
+    "gateway": ("hitl.gateway.commands:gateway", "Say where a project's calls go, and what they may cost."),
     "key": ("hitl.accounts.commands:key", "Make and revoke API keys."),
     "member": ("hitl.accounts.commands:member", "Add people to projects."),
     "project": ("hitl.accounts.commands:project", "Make projects."),

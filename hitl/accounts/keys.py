@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts import audit
-from hitl.accounts.access import TOKEN_PREFIX, permissions_in, ring_for_rights
+from hitl.accounts.access import TOKEN_PREFIX, permissions_in
 from hitl.accounts.errors import AccountClosed, ScopesUnacceptable
 from hitl.accounts.models import ApiKey, Project, User
 from hitl.accounts.names import clean_name
@@ -62,7 +62,6 @@ def revoke_key(db: Session, key: ApiKey, by: User | None = None) -> None:
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         audit.record(db, by, "key_revoked", key, key.project, name=key.name)
-        ring_for_rights(db, key.maker_id)
 
 
 def is_use_to_be_noted(key: ApiKey) -> bool:
@@ -76,10 +75,15 @@ def note_use(database: Database, key_id: UUID) -> None:
     In a transaction of its own, since a request that only reads cannot write. Where the database is too busy just now,
     the next request notes it.
     """
-    last, now = ApiKey.last_used_at, clock.now()
-    unnoted = (ApiKey.id == key_id) & (last.is_(None) | (last <= now - USE_NOTED_EACH))
     with contextlib.suppress(OperationalError), database.writing() as db:
-        db.execute(update(ApiKey).where(unnoted).values(last_used_at=now))
+        note_uses(db, [key_id])
+
+
+def note_uses(db: Session, key_ids: Iterable[UUID]) -> None:
+    """Note in the caller's transaction that keys are used, those of which it was not noted lately."""
+    last, now = ApiKey.last_used_at, clock.now()
+    unnoted = ApiKey.id.in_(sorted(key_ids)) & (last.is_(None) | (last <= now - USE_NOTED_EACH))
+    db.execute(update(ApiKey).where(unnoted).values(last_used_at=now))
 
 
 def working_keys_by_maker(project: Project) -> Select[UUID, int]:

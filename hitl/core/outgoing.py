@@ -181,10 +181,10 @@ def checked_url(url: str) -> SplitResult:
     """Return the parts of an address that may be called as far as its form goes. Raises AddressRefused."""
     try:
         parts = urlsplit(url)
-        _port(parts)
-    except (ValueError, KeyError):
-        raise AddressRefused("This is not the address of a web server.") from None
-    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        is_of_web = parts.scheme in DEFAULT_PORTS and bool(parts.hostname) and _port(parts) > 0
+    except ValueError:  # no number as port, half an IPv6 address
+        is_of_web = False
+    if not is_of_web:
         raise AddressRefused("An address begins with http:// or https:// and names a host.")
     if parts.username is not None or parts.password is not None:
         raise AddressRefused("An address holds no name and no password.")
