@@ -18,6 +18,7 @@ from hitl.core import errors, http, schema
 from hitl.core.instance import Instance, ensure_ready
 from hitl.gateway import door
 from hitl.gateway.runtime import EXTENSION, Gateway
+from hitl.live.customers import pass_of_token
 from webui.base import register_pages
 from webui.frame import error_page, layout_of_request
 
@@ -37,6 +38,9 @@ PARTS = (
     "hitl.queue.subscribers",
     "hitl.live.jobs",
     "hitl.live.subscribers",
+    "hitl.webhooks.models",
+    "hitl.webhooks.jobs",
+    "hitl.webhooks.subscribers",
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
@@ -48,6 +52,9 @@ APIS = (
     "hitl.review",
     "hitl.preferences",
     "hitl.datasets",
+    "hitl.live",
+    "hitl.live.policy",
+    "hitl.webhooks",
     "hitl.gateway",
 )
 PAGES = (
@@ -56,7 +63,10 @@ PAGES = (
     "webui.review",
     "webui.rubric",
     "webui.queue",
+    "webui.live",
+    "webui.webhooks",
     "webui.datasets",
+    "webui.policy",
     "webui.gateway",
     "webui.api_docs",
 )
@@ -137,7 +147,7 @@ def _configure(app: OpenAPI, instance: Instance) -> None:
 
 def admit() -> Response | None:
     """Find out who asks, and refuse what the route does not allow them. Runs before the body is even parsed."""
-    g.user = g.api_key = g.project = None
+    g.user = g.api_key = g.project = g.customer = None
     g.permissions = frozenset()
     if _is_static_file(request.endpoint):
         return None  # the same for everybody, so nobody is looked up
@@ -148,14 +158,25 @@ def admit() -> Response | None:
             _recognise_person()  # for the frame of the page that says so
         return None  # no such route: 404 or 405 follows
     is_public = needed.door is access.PUBLIC
-    if http.is_api_request():
+    if needed.door is access.CUSTOMER:
+        if request.method == "OPTIONS":
+            return None  # a browser asks whether it may ask; it sends no token with that
+        _recognise_customer()
+    elif http.is_api_request():
         if not is_public:
             _recognise_program()
     else:
         _recognise_person()
         if g.user is None and not is_public:
             return _ask_to_sign_in()
-    access.ensure_allowed(needed, user=g.user, api_key=g.api_key, project=g.project, permissions=g.permissions)
+    access.ensure_allowed(
+        needed,
+        user=g.user,
+        api_key=g.api_key,
+        project=g.project,
+        permissions=g.permissions,
+        is_customer=g.customer is not None,
+    )
     return http.answer_repeats(g.api_key.id) if g.api_key and not http.is_gateway_request() else None
 
 
@@ -186,6 +207,13 @@ def _note_use(response: Response) -> Response:
     return response
 
 
+def _recognise_customer() -> None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    token = token if scheme.lower() == "bearer" else request.args.get("token", "")
+    instance: Instance = current_app.extensions["hitl"]
+    g.customer = pass_of_token(instance.keys, token)
+
+
 def _recognise_person() -> None:
     session_id = session.get(access.SESSION_ID)
     found = None if session_id is None else access.person_of_session(g.db, session_id, _slug())
@@ -202,6 +230,8 @@ def _slug() -> str | None:
 
 
 def _ask_to_sign_in() -> Response:
+    if http.is_stream_wanted():
+        raise errors.Unauthenticated
     if request.method not in http.READING_METHODS:
         raise errors.Unauthenticated("You were signed out. Sign in again; what you typed is still on the page before.")
     target = url_for("accounts.sign_in", next=request.full_path.rstrip("?"))

@@ -1,10 +1,14 @@
-"""`hitl serve`: the web server, gunicorn with threads.
+"""`hitl serve`: the web server, gunicorn.
 
-One process on SQLite; as many as wanted on PostgreSQL. Web processes keep no state. Each also does background work,
-unless told that `hitl worker` processes do it.
+One process with threads on SQLite; as many processes as wanted, with greenlets, on PostgreSQL. Web processes keep no
+state. Background work is done too, unless told that `hitl worker` processes elsewhere do it: by a thread on SQLite, by
+a process of its own on PostgreSQL.
 """
 
 import gc
+import os
+import signal
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -13,8 +17,11 @@ from typing import Any
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.gthread import ThreadWorker
 
 from hitl.core.errors import AppError
+from hitl.core.green import is_green
 from hitl.core.instance import Instance, ensure_ready, open_instance
 from hitl.core.jobs import Worker
 from hitl.core.logs import configure_logs
@@ -22,12 +29,63 @@ from hitl.core.settings import Settings
 from hitl.gateway.runtime import EXTENSION, Gateway
 
 READY_WAIT_SECONDS = 30.0
+IDLE_CONNECTIONS = 1000  # kept open by browsers and programs beside those that are worked on
 
 
 class OneProcessOnSqlite(AppError):
     """SQLite is served by one process. Set HITL_WEB_PROCESSES=1, or HITL_DATABASE_URL to a PostgreSQL database."""
 
     code = "one_process_on_sqlite"
+
+
+class ThreadedProcess(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A web process with threads. One that is told to stop lets its streams end: their readers go elsewhere."""
+
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        # In a thread of its own: the signal may have interrupted whoever holds the bell's lock.
+        threading.Thread(target=self.app.end_streams, name="end", daemon=True).start()
+        super().handle_exit(sig, frame)
+
+
+def green_process() -> Any:
+    """Return the class of a web process with greenlets."""
+    import gevent
+    from gunicorn.workers.ggevent import GeventWorker
+
+    class GreenProcess(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
+        """A web process with greenlets. One that is told to stop lets its streams end."""
+
+        def handle_exit(self, sig: Any, frame: Any) -> None:
+            gevent.spawn(self.app.end_streams)
+            super().handle_exit(sig, frame)
+
+    return GreenProcess
+
+
+class ArbiterWithWorker(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """Looks after the web processes, and after one process for background work."""
+
+    background_pid: int | None = None
+
+    def manage_workers(self) -> None:
+        super().manage_workers()
+        if self.background_pid is None or not _lives(self.background_pid):
+            command = [sys.executable, "-m", "hitl", "worker", "--while-lives", str(os.getpid())]
+            self.background_pid = os.posix_spawn(sys.executable, command, os.environ)
+
+    def stop(self, graceful: bool = True) -> None:
+        if self.background_pid is not None and _lives(self.background_pid):
+            os.kill(self.background_pid, signal.SIGTERM)
+        super().stop(graceful)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a child is still there; the arbiter has picked up what ended."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -47,8 +105,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         options: dict[str, Any] = {
             "bind": self.address,
             "workers": self.settings.web_processes,
-            "worker_class": "gthread",
-            "threads": self.settings.web_threads,
+            **self._kind_of_process(),
             "timeout": 60,
             "graceful_timeout": 20,
             "limit_request_line": 8190,  # filters and cursors with every letter spelled %XX
@@ -64,6 +121,26 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    def _kind_of_process(self) -> dict[str, Any]:
+        """Return gunicorn's options for a process of greenlets, or of threads of which each open stream keeps one."""
+        at_once = self.settings.web_threads + self.settings.web_streams
+        connections = at_once + IDLE_CONNECTIONS
+        if is_green():
+            return {"worker_class": green_process(), "worker_connections": connections}
+        return {"worker_class": ThreadedProcess, "threads": at_once, "worker_connections": connections}
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        if self.with_worker and is_green():
+            ArbiterWithWorker(self).run()
+        else:
+            super().run()
+
+    def end_streams(self) -> None:
+        """Let open streams end."""
+        if self.instance is not None:
+            self.instance.bell.close()
+
     def load(self) -> Flask:
         """Build the service, in each process after the fork: connections must not be shared."""
         from hitl.app import create_app
@@ -78,7 +155,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return app
 
     def _start_background(self, worker: Any) -> None:
-        if self.with_worker and self.instance is not None:
+        if self.with_worker and not is_green() and self.instance is not None:
             self.worker = Worker(self.instance.database)
             threading.Thread(target=self.worker.run, name="jobs", daemon=True).start()
         if worker.age == 1:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 
 import click
 
@@ -11,6 +13,7 @@ from hitl.core.jobs import Worker
 from hitl.core.logs import configure_logs
 
 NICENESS = 10  # of 19
+PARENT_SEEN_SECONDS = 1.0  # between looks whether whoever started it is still there
 
 
 def give_way() -> None:
@@ -20,7 +23,8 @@ def give_way() -> None:
 
 @click.command()
 @click.option("--until-idle", is_flag=True, help="Do what is due now, then stop.")
-def worker(until_idle: bool) -> None:
+@click.option("--while-lives", "parent", type=int, hidden=True, help="Stop once the process that started this is gone.")
+def worker(until_idle: bool, parent: int | None) -> None:
     """Do background work: rules, expired leases, dataset versions."""
     import_parts()
     instance = open_ready_instance()
@@ -29,7 +33,16 @@ def worker(until_idle: bool) -> None:
     if until_idle:
         jobs.run_until_idle()
         return
+    if parent is not None:
+        threading.Thread(target=_stop_with, args=(jobs, parent), name="parent", daemon=True).start()
     give_way()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: jobs.stop())
     jobs.run()
+
+
+def _stop_with(jobs: Worker, parent: int) -> None:
+    """Stop once the process that started this one is gone, even if it was killed."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_SEEN_SECONDS)
+    jobs.stop()

@@ -10,6 +10,7 @@ from hitl.accounts.permissions import Permission
 from hitl.accounts.projects import projects_of
 from hitl.core.errors import AppError, NotFound
 from hitl.core.http import answer
+from hitl.live.board import COUNTED, needing_count
 from hitl.queue.waiting import WAITING_COUNT_LIMIT, waiting_count
 from webui.base.appearance import chosen_appearance, local_path
 from webui.base.layout import Layout, NavEntry, ProjectLink, initials_of, visible_to
@@ -19,6 +20,7 @@ from webui.base.trouble import Trouble, WayOn, trouble_for
 PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
     ("Home", "home.show", "home", None),
     ("Review", "review.next_item", "review", Permission.REVIEW),
+    ("Live", "live.index", "live", Permission.SUPERVISE),
     ("Queue", "queue.index", "queue", Permission.QUEUE),
     ("Datasets", "datasets.index", "dataset", Permission.DATA),
     ("Settings", "rubric.show", "settings", Permission.QUEUE),
@@ -27,10 +29,12 @@ PLACES: tuple[tuple[str, str, str, Permission | None], ...] = (
 SETTINGS: tuple[tuple[str, str, Permission], ...] = (
     ("Rubric", "rubric.show", Permission.QUEUE),
     ("Guidelines", "accounts.edit_guidelines", Permission.QUEUE),
+    ("Policy", "policy.index", Permission.SUPERVISE),
     ("Project", "accounts.show_settings", Permission.ADMIN),
     ("Members", "accounts.list_members", Permission.ADMIN),
     ("Invitations", "accounts.list_invitations", Permission.ADMIN),
     ("Keys", "accounts.list_keys", Permission.ADMIN),
+    ("Webhooks", "webhooks.index", Permission.ADMIN),
     ("Gateway", "gateway_settings.show", Permission.ADMIN),
 )
 
@@ -77,7 +81,7 @@ def places_in(project: Project, user: User) -> tuple[NavEntry, ...]:
             icon,
             permission,
             is_current=_is_settings() if name == "Settings" else endpoint.partition(".")[0] == here,
-            **(_waiting(project, user) if permission is Permission.REVIEW and permission in g.permissions else {}),
+            **(_counts(permission, project, user) if permission in g.permissions else {}),
         )
         for name, endpoint, icon, permission in PLACES
     ]
@@ -106,9 +110,15 @@ def _settings_path(path: str) -> str:
     return "/".join(path.split("/")[:4])
 
 
-def _waiting(project: Project, user: User) -> dict[str, Any]:
-    count = waiting_count(g.db, user, project)
-    return {"count": count, "count_goes_on": count >= WAITING_COUNT_LIMIT}
+def _counts(permission: Permission | None, project: Project, user: User) -> dict[str, Any]:
+    """Return what waits behind a place: items for the reviewer, conversations that need a supervisor."""
+    if permission is Permission.REVIEW:
+        count = waiting_count(g.db, user, project)
+        return {"count": count, "count_goes_on": count >= WAITING_COUNT_LIMIT}
+    if permission is Permission.SUPERVISE:
+        count = needing_count(g.db, project.id)
+        return {"count": count or None, "count_goes_on": count >= COUNTED, "needs_you": True}
+    return {}
 
 
 def account_links(project: Project | None) -> tuple[NavEntry, ...]:

@@ -20,6 +20,7 @@ from hitl.accounts.errors import OwnersOnly
 from hitl.accounts.models import ApiKey, Membership, Project, SignInSession, User
 from hitl.accounts.permissions import ROLES, Permission, permissions_of_scopes
 from hitl.core import clock
+from hitl.core.bell import ring_after_commit
 from hitl.core.errors import Forbidden, NotFound, Unauthenticated
 from hitl.core.secrets import token_digest
 
@@ -34,9 +35,16 @@ class Door(Enum):
     PUBLIC = "public"  # everybody
     SIGNED_IN = "signed_in"  # any person who is signed in; in the API any key that works
     OWNER = "owner"  # owners of the instance
+    CUSTOMER = "customer"  # an end user's browser with a token for one conversation: no person or program of ours
 
 
-PUBLIC, SIGNED_IN, OWNER = Door.PUBLIC, Door.SIGNED_IN, Door.OWNER
+PUBLIC, SIGNED_IN, OWNER, CUSTOMER = Door.PUBLIC, Door.SIGNED_IN, Door.OWNER, Door.CUSTOMER
+
+
+class TokenRefused(Unauthenticated):
+    """This customer token is not ours, or its hour is over. Ask the application for a new one."""
+
+    code = "token_refused"
 
 
 @dataclass(frozen=True)
@@ -77,13 +85,19 @@ def ensure_allowed(
     api_key: ApiKey | None,
     project: Project | None,
     permissions: frozenset[Permission],
+    is_customer: bool = False,
 ) -> None:
     """Let the request pass or say why not.
 
     project, permissions: the project that the request is about, and what this person or key may do in it.
+    is_customer: it carries a customer's token that counts.
     Raises Unauthenticated for nobody, NotFound for somebody who is no member (they must not learn that the project
     exists), Forbidden for a member without the permission, OwnersOnly.
     """
+    if access.door is Door.CUSTOMER:
+        if not is_customer:
+            raise TokenRefused
+        return
     if access.door is Door.PUBLIC:
         return
     if user is None and api_key is None:
@@ -147,6 +161,16 @@ def program_of_token(db: Session, token: str | None) -> Visitor | None:
     key, role = found
     # A key does what it was made for, as far as its maker's present role covers it.
     return Visitor(key.maker, key, key.project, permissions_of_scopes(key.scopes) & _permissions_of_role(role))
+
+
+def topic_of_rights(user_id: UUID) -> str:
+    """Return what rings when a person may do less than before, or one of their sessions or keys has ended."""
+    return f"rights:{user_id}"
+
+
+def ring_for_rights(db: Session, user_id: UUID) -> None:
+    """Let open streams of a person look whether they may still be there."""
+    ring_after_commit(db, topic_of_rights(user_id))
 
 
 def permissions_in(db: Session, user: User, project: Project) -> frozenset[Permission]:

@@ -24,3 +24,12 @@ class MemberRemoved:
 
     user_id: UUID
     project_id: UUID
+
+
+@dataclass(frozen=True)
+class RoleChanged:
+    """A member may do other things than before in one project."""
+
+    user_id: UUID
+    project_id: UUID
+    role: str

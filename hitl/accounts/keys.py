@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts import audit
-from hitl.accounts.access import TOKEN_PREFIX, permissions_in
+from hitl.accounts.access import TOKEN_PREFIX, permissions_in, ring_for_rights
 from hitl.accounts.errors import AccountClosed, ScopesUnacceptable
 from hitl.accounts.models import ApiKey, Project, User
 from hitl.accounts.names import clean_name
@@ -62,6 +62,7 @@ def revoke_key(db: Session, key: ApiKey, by: User | None = None) -> None:
     if key.revoked_at is None:
         key.revoked_at = clock.now()
         audit.record(db, by, "key_revoked", key, key.project, name=key.name)
+        ring_for_rights(db, key.maker_id)
 
 
 def is_use_to_be_noted(key: ApiKey) -> bool:

@@ -5,8 +5,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts import audit
+from hitl.accounts.access import ring_for_rights
 from hitl.accounts.errors import AccountClosed, AlreadyMember, UnknownRole
-from hitl.accounts.events import MemberRemoved
+from hitl.accounts.events import MemberRemoved, RoleChanged
 from hitl.accounts.models import ApiKey, Membership, Project, User
 from hitl.accounts.permissions import ROLES
 from hitl.accounts.users import ensure_another_admin
@@ -55,6 +56,8 @@ def change_role(db: Session, membership: Membership, role: str, by: User | None 
     details = {"user": str(membership.user_id), "role": role, "before": membership.role}
     membership.role = role
     audit.record(db, by, "role_changed", membership, membership.project, **details)
+    ring_for_rights(db, membership.user_id)
+    events.publish(db, RoleChanged(membership.user_id, membership.project_id, role))
 
 
 def remove_member(db: Session, membership: Membership, by: User | None = None) -> None:
@@ -69,6 +72,7 @@ def remove_member(db: Session, membership: Membership, by: User | None = None) -
     audit.record(db, by, "member_removed", membership, project, user=str(user_id), role=membership.role)
     db.delete(membership)
     db.flush()
+    ring_for_rights(db, user_id)
     events.publish(db, MemberRemoved(user_id, project.id))
 
 

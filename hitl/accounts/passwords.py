@@ -7,6 +7,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from hitl.accounts.errors import PasswordUnacceptable
+from hitl.core.green import off_the_hub
 
 MIN_CHARACTERS = 12
 MAX_CHARACTERS = 256
@@ -42,7 +43,7 @@ def hash_password(password: str) -> str:
     if encoded is None:
         raise PasswordUnacceptable(param="/password")
     with _AT_WORK:
-        return _HASHER.hash(encoded)
+        return off_the_hub(_HASHER.hash, encoded)
 
 
 def matches(password_hash: str | None, password: str) -> bool:
@@ -54,7 +55,7 @@ def matches(password_hash: str | None, password: str) -> bool:
     encoded = _encoded(password) if len(password) <= MAX_CHARACTERS else None
     with _AT_WORK:
         try:
-            _HASHER.verify(password_hash or _NOBODY, encoded or b"")
+            off_the_hub(_HASHER.verify, password_hash or _NOBODY, encoded or b"")
         except (VerificationError, InvalidHashError):
             return False
     return None not in (password_hash, encoded)

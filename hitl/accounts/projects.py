@@ -40,6 +40,8 @@ class ProjectSettings(BaseModel):
     lease_minutes: int = Field(default=15, ge=1, le=24 * 60)  # how long a reviewer holds an item without a sign of life
     may_train_default: Literal["yes", "no", "unknown"] = "unknown"  # for responses that do not say
     end_user_thumbs: bool = False  # end users' thumbs count as verdicts
+    second_opinion_percent: int = Field(default=0, ge=0, le=100)  # of interventions, whose drafts are reviewed too
+    personal_data: Literal["keep", "mark", "pseudonymise"] = "keep"  # in what is captured: hitl/capture/masking.py
     licence: str = Field(default="", pattern=LICENCE)  # of the project's datasets; "" where it is not known
 
 

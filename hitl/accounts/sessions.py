@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from hitl.accounts.access import session_of_id
+from hitl.accounts.access import ring_for_rights, session_of_id
 from hitl.accounts.models import SignInSession, User
 from hitl.core import clock
 
@@ -26,6 +26,7 @@ def end_session(db: Session, session_id: UUID | str | None) -> None:
     session = session_of_id(db, session_id)
     if session is not None:
         session.ended_at = clock.now()
+        ring_for_rights(db, session.user_id)
 
 
 def end_all_sessions(db: Session, user: User) -> None:
@@ -33,3 +34,4 @@ def end_all_sessions(db: Session, user: User) -> None:
     user.epoch += 1
     running = (SignInSession.user_id == user.id) & SignInSession.ended_at.is_(None)
     db.execute(update(SignInSession).where(running).values(ended_at=clock.now()))
+    ring_for_rights(db, user.id)

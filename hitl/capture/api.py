@@ -187,6 +187,7 @@ def _shown(response: Response) -> dict[str, Any]:
         "conversation_id": None if response.conversation is None else response.conversation.client_id,
         "has_end_user": response.end_user is not None,
         "metadata": response.details,
+        "personal_data": response.personal_data.split(",") if response.personal_data else [],
         "created_at": response.created_at.isoformat(),
         "captured_at": response.captured_at.isoformat(),
     }

@@ -185,6 +185,22 @@ class _Example:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def names_for_people() -> list[tuple[str, Name]]:
+    """Return all that expressions may speak of, the built-in signals one by one after the names."""
+    signals = [
+        (
+            f"signals.{signal.name}",
+            Name(
+                "number",
+                signal.means,
+                f"signals.{signal.name} {'<=' if signal.is_low_bad else '>='} {signal.raised_from:g}",
+            ),
+        )
+        for signal in BUILT_IN.values()
+    ]
+    return [*VOCABULARY.items(), *signals]
+
+
 def signal_names(members: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Return which built-in signals an expression speaks of. members: as the expression knows them."""
     return members.get("signals", frozenset()) & BUILT_IN.keys()

@@ -18,6 +18,7 @@ from hitl.accounts.models import Project
 from hitl.capture.bulk import rows_with_client_ids
 from hitl.capture.errors import RowInvalid, UnknownResponse
 from hitl.capture.events import FeedbackGiven
+from hitl.capture.masking import Masking
 from hitl.capture.models import Conversation, Feedback, Response, WaitingFeedback
 from hitl.capture.results import Result, rejected
 from hitl.capture.rows import FeedbackRow, read_row
@@ -25,6 +26,7 @@ from hitl.core import clock, events
 from hitl.core.database import insert_into
 from hitl.core.ids import new_id
 from hitl.core.prepared import Prepared
+from hitl.core.secrets import keys_of
 
 WAITS = timedelta(hours=24)
 ATTACHED_AT_ONCE = 500
@@ -75,13 +77,14 @@ def give_feedback(db: Session, project: Project, rows: Sequence[Any], *, at: str
         except RowInvalid as problem:
             results[index] = rejected(problem)
     subjects = _subjects(db, project.id, valid.values())
+    masking = Masking.of(project, keys_of(db))
     sayings: dict[int, tuple[Saying, Words]] = {}
     for index, row in valid.items():
         subject = subjects(row)
         if subject is None:
             results[index] = rejected(UnknownResponse(param=f"{at}/{index}/response" if at else "/response"))
         else:
-            sayings[index] = Saying(subject, row.kind, row.source), _words(row)
+            sayings[index] = Saying(subject, row.kind, row.source), _words(row, masking)
     results.update(_keep(db, project.id, sayings))
     return [results[index] for index in range(len(rows))]
 
@@ -214,8 +217,10 @@ def _our_ids(
     }
 
 
-def _words(row: FeedbackRow) -> Words:
-    return Words(row.value, row.comment, row.given_at or clock.now(), new_id())
+def _words(row: FeedbackRow, masking: Masking) -> Words:
+    scope = row.conversation_id or row.client_id or str(row.response)
+    value = masking.text(row.value, scope) if isinstance(row.value, str) else row.value
+    return Words(value, masking.text(row.comment, scope), row.given_at or clock.now(), new_id())
 
 
 def _keep(db: Session, project_id: UUID, sayings: dict[int, tuple[Saying, Words]]) -> dict[int, Result]:

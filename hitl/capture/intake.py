@@ -15,6 +15,7 @@ from hitl.capture import feedback
 from hitl.capture.bulk import Column, Same, insert_missing, rows_with_client_ids
 from hitl.capture.errors import IdTaken, RowInvalid
 from hitl.capture.events import ResponsesCaptured
+from hitl.capture.masking import Masking
 from hitl.capture.models import Conversation, Response
 from hitl.capture.plain import plain_rows
 from hitl.capture.pseudonyms import pseudonym
@@ -57,6 +58,7 @@ class Arrival:
     end_user: str | None  # pseudonym
     input_hash: str
     content_hash: str
+    personal_data: str | None = None  # kinds, where the project marks them
     is_created: bool = False
 
 
@@ -78,10 +80,12 @@ def capture_responses(db: Session, project: Project, rows: Sequence[Any], keys: 
     results: dict[int, Result] = {}
     arrivals: list[Arrival] = []
     pseudonyms = _Pseudonyms(keys, project.id)
+    masking = Masking.of(project, keys)
     for index, (raw, plain) in enumerate(zip(rows, plain_rows(rows), strict=True)):
         try:
             row = plain or vars(read_row(ResponseRow, raw, f"{at}/{index}" if at else ""))
-            arrivals.append(_arrival(index, row, pseudonyms, is_plain=plain is not None))
+            marked = masking.row(row)  # before anything is hashed: a hash of few possible values gives them away
+            arrivals.append(_arrival(index, row, pseudonyms, marked, is_plain=plain is not None))
         except RowInvalid as problem:
             results[index] = rejected(problem)
     stored = _store(db, project.id, arrivals)
@@ -102,7 +106,9 @@ class _Pseudonyms(dict[str, str]):
         return made
 
 
-def _arrival(index: int, row: dict[str, Any], pseudonyms: _Pseudonyms, *, is_plain: bool) -> Arrival:
+def _arrival(
+    index: int, row: dict[str, Any], pseudonyms: _Pseudonyms, marked: str | None, *, is_plain: bool
+) -> Arrival:
     input_hash = content_hash(row["input"], has_texts_only=is_plain)
     name = row.get("end_user")
     end_user = None if name is None else pseudonyms[name]
@@ -115,6 +121,7 @@ def _arrival(index: int, row: dict[str, Any], pseudonyms: _Pseudonyms, *, is_pla
         end_user,
         input_hash,
         _hash_of_all(row, input_hash, end_user, is_plain=is_plain),
+        marked,
     )
 
 
@@ -179,12 +186,18 @@ def _columns(
         "input_hash": [arrival.input_hash for arrival in new],
         "output": [row["output"] for row in rows],
         "created_at": [row.get("created_at") or now for row in rows],
+        "personal_data": _marks(new),
         "captured_at": Same(now),
         "feed_number": Same(feed_number),
     }
     for name, default in COPIED.items():
         columns[name] = [row.get(name, default) for row in rows] if name in said else Same(default)
     return columns
+
+
+def _marks(new: list[Arrival]) -> Column:
+    marks = [arrival.personal_data for arrival in new]
+    return marks if any(marks) else Same(None)
 
 
 def _stored(db: Session, project_id: UUID, arrivals: list[Arrival]) -> dict[str | None, Stored]:

@@ -67,6 +67,9 @@ class Response(Base):
     signals: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # name → finite number
     details: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
     may_train: Mapped[str] = mapped_column(default="unknown")  # unknown: the project's default decides
+    # What stands in it, where the project marks it: "email,phone", kinds of hitl/capture/personal_data.py. None:
+    # none was found, or nobody looked.
+    personal_data: Mapped[str | None]
     created_at: Mapped[datetime]  # when the model answered, by the client's clock
     captured_at: Mapped[datetime] = mapped_column(default=clock.now)
     feed_number: Mapped[FeedNumber]

@@ -67,7 +67,7 @@ def personal_data_in(text: str) -> list[Found]:
     if not may_hold_personal_data(text):
         return []
     text = text[:LONGEST]
-    found = sorted((one for find in _finders_for(text) for one in find(text)), key=lambda one: (one.start, -one.end))
+    found = sorted((one for find in _finders_for(text) for one in find(text)), key=_gravest_and_longest_first)
     apart: list[Found] = []
     for one in found:
         if not apart or one.start >= apart[-1].end:
@@ -75,29 +75,39 @@ def personal_data_in(text: str) -> list[Found]:
     return apart
 
 
+def _gravest_and_longest_first(found: Found) -> tuple[int, bool, int]:
+    """The password in an address is none of a mailbox."""
+    return found.start, found.kind != "secret", -found.end
+
+
 # --- What is worth looking for: most texts are done with here, and a second look costs fifty times as much ------------
 
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS_TOGETHER = re.compile(r"[0-9](?:[^0-9\n]{0,2}[0-9]){5}")
+_DIGITS_AND_CAPITAL = re.compile(r"[0-9]{4}[A-Z]")
 _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
 # How keys begin, and what stands before passwords.
 _KEY_PREFIXES = (
     *("sk-", "k_live_", "k_test_", "whsec_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "AKIA"),
     *("ASIA", "AIza", "xox", "hf_", "npm_", "pypi-", "SG.", "eyJ", "hitl_", "-----BEGIN", "://"),
 )
+_SHORTEST_KEY = 10  # characters without a blank
 _CUE_PIECES = ("pass", "pwd", "key", "token", "secret", "bearer", "credential")
 
 
 def may_hold_personal_data(text: str) -> bool:
     """Whether it is worth looking closer: all that is found has a digit or an @, or is a password with a sign."""
-    return "@" in text or _DIGIT.search(text) is not None or "passw" in text or "Passw" in text
+    return (
+        "@" in text
+        or _DIGIT.search(text) is not None
+        or any(piece in text for piece in ("passw", "Passw", "-----BEGIN"))
+    )
 
 
 def _finders_for(text: str) -> Iterator[Callable[[str], Iterator[Found]]]:
-    lowered = text.lower()
-    if any(piece in lowered for piece in _CUE_PIECES):
+    if any(map(text.lower().__contains__, _CUE_PIECES)):
         yield _passwords
-    if any(prefix in text for prefix in _KEY_PREFIXES):
+    if max(map(len, text.split()), default=0) >= _SHORTEST_KEY and any(map(text.__contains__, _KEY_PREFIXES)):
         yield _keys
     if "@" in text:
         yield _emails
@@ -105,8 +115,8 @@ def _finders_for(text: str) -> Iterator[Callable[[str], Iterator[Found]]]:
         yield _addresses
     if _DIGITS_TOGETHER.search(text):
         yield from (_ibans, _cards, _identities, _phones)
-    elif _PAN.search(text):
-        yield _identities
+    if _DIGITS_AND_CAPITAL.search(text):
+        yield _accounts_of_taxpayers
 
 
 # --- Mail, machines, telephones ---------------------------------------------------------------------------------------
@@ -174,7 +184,7 @@ _CARD = re.compile(r"(?<![\d.-])[2-6]\d{3}(?:[ -]?\d{3,6}){2,3}(?:[ -]?\d{1,4})?
 def _cards(text: str) -> Iterator[Found]:
     for one in _matches("card", _CARD, text):
         digits = re.sub(r"\D", "", one.text)
-        if 13 <= len(digits) <= 19 and luhn.is_valid(digits) and len(set(digits)) > 2:
+        if 13 <= len(digits) <= 19 and luhn.is_valid(digits) and len(set(digits)) > 1:
             yield one
 
 
@@ -200,9 +210,6 @@ class _Identity:
     cue: re.Pattern[str] | None = None
 
 
-_PAN = re.compile(r"[A-Z]{3}[ABCFGHLJPTK][A-Z][0-9]{4}[A-Z]")
-
-
 def _identity(pattern: str, check: Any, cue: str | None = None) -> _Identity:
     cued = None if cue is None else re.compile(rf"\b(?:{cue})\b", re.IGNORECASE)
     return _Identity(re.compile(rf"(?<![\w.-]){pattern}(?![\w-]|\.\d)"), check.is_valid, cued)
@@ -215,7 +222,6 @@ _IDENTITIES = (
     _identity(r"\d{3}[ -]\d{3}[ -]\d{3}", sin, "sin|social insurance"),
     _identity(r"\d{4} ?\d{4} ?\d{4}", aadhaar, "aadhaar|aadhar|uid(?:ai)?"),
     _identity(r"\d{4} \d{4} \d{4}", aadhaar),
-    _identity(_PAN.pattern, pan),
     _identity(r"\d{3} ?\d{3} ?\d{4}", nhs, "nhs"),
     _identity(r"\d{8}-?[A-Z]", dni),
     _identity(r"[XYZ]-?\d{7}-?[A-Z]", nie),
@@ -243,12 +249,39 @@ _CUE_REACHES = 40  # characters back from a number
 
 
 def _identities(text: str) -> Iterator[Found]:
-    yield from _matches("national_id", _NINO, text)  # has no check digit, but a form that nothing else has
-    for identity in _IDENTITIES:
-        for one in _matches("national_id", identity.pattern, text):
-            is_named = identity.cue is None or identity.cue.search(text, max(0, one.start - _CUE_REACHES), one.start)
-            if is_named and identity.is_valid(one.text):
-                yield one
+    for start, end in _around_digits(text):
+        yield from _matches("national_id", _NINO, text, start, end)  # has no check digit, but a form of its own
+        for identity in _IDENTITIES:
+            for one in _matches("national_id", identity.pattern, text, start, end):
+                is_named = identity.cue is None or identity.cue.search(
+                    text, max(0, one.start - _CUE_REACHES), one.start
+                )
+                if is_named and identity.is_valid(one.text):
+                    yield one
+
+
+def _around_digits(text: str) -> Iterator[tuple[int, int]]:
+    """Return the stretches in which numbers of persons may stand: the rest need not be asked of each country."""
+    start = end = -1
+    for found in _RUN_OF_DIGITS.finditer(text):
+        if start >= 0 and found.start() - _LETTERS_AROUND > end:
+            yield start, end
+            start = -1
+        if start < 0:
+            start = max(0, found.start() - _LETTERS_AROUND)
+        end = found.end() + _LETTERS_AROUND
+    if start >= 0:
+        yield start, end
+
+
+_RUN_OF_DIGITS = re.compile(r"[0-9](?:[^0-9\n]{0,2}[0-9]){5,}")
+_LETTERS_AROUND = 12  # an Italian code begins with six letters, a Mexican one ends with six
+_PAN = re.compile(r"(?<!\w)[A-Z]{3}[ABCFGHLJPTK][A-Z][0-9]{4}[A-Z](?!\w)")
+
+
+def _accounts_of_taxpayers(text: str) -> Iterator[Found]:
+    """Of India: five letters, four digits, a letter."""
+    yield from (one for one in _matches("national_id", _PAN, text) if pan.is_valid(one.text))
 
 
 # --- Keys and passwords -----------------------------------------------------------------------------------------------
@@ -291,10 +324,21 @@ def _keys(text: str) -> Iterator[Found]:
 
 
 def _passwords(text: str) -> Iterator[Found]:
-    for found in _AFTER_A_CUE.finditer(text):
+    end = 0
+    for piece in _CUE_PIECE.finditer(text):
+        if piece.start() < end:
+            continue
+        found = _AFTER_A_CUE.search(text, max(0, piece.start() - _CUE_BEGINS), piece.end() + _PASSWORD_ENDS)
+        if found is None:
+            continue
+        end = found.end()
         said = found.group(1).rstrip(".!?")
         if _is_no_word(said) and _EMAIL.fullmatch(said) is None:
             yield Found("secret", found.start(1), found.start(1) + len(said), said)
+
+
+_CUE_PIECE = re.compile("|".join(_CUE_PIECES), re.IGNORECASE)
+_CUE_BEGINS, _PASSWORD_ENDS = 8, 160  # characters: "access key", and what comes after it
 
 
 def _is_no_word(text: str) -> bool:
@@ -304,6 +348,6 @@ def _is_no_word(text: str) -> bool:
     return len(text) >= 6 and has_letter and (has_digit or has_sign)
 
 
-def _matches(kind: str, pattern: re.Pattern[str], text: str) -> Iterator[Found]:
-    for found in pattern.finditer(text):
+def _matches(kind: str, pattern: re.Pattern[str], text: str, start: int = 0, end: int = LONGEST) -> Iterator[Found]:
+    for found in pattern.finditer(text, start, end):
         yield Found(kind, found.start(), found.end(), found.group())

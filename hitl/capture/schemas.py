@@ -160,6 +160,9 @@ class ResponseOut(ApiModel):
     signals: dict[str, float]
     metadata: dict[str, Any]
     may_train: str
+    personal_data: list[str] = Field(
+        description="Kinds of personal data that were found in it, where the project marks them"
+    )
     created_at: datetime
     captured_at: datetime
 

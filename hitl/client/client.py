@@ -67,8 +67,8 @@ class Client:
         self._starting = threading.RLock()  # reentrant: a finalizer may capture while its own thread is in here
         self._new_names = _names()
         if enabled:
-            self._project = _given("project", project)
-            self._transport = Transport(_given("url", url), _given("key", key), self._limits, tls)
+            self._project = given("project", project)
+            self._transport = Transport(given("url", url), given("key", key), self._limits, tls)
             _open_clients.add(self)
 
     def capture(self, *, messages: Messages, output: Any, **fields: Unpack[ResponseFields]) -> str:
@@ -225,7 +225,8 @@ class Client:
         self._new_names = _names()
 
 
-def _given(name: str, value: str | None) -> str:
+def given(name: str, value: str | None) -> str:
+    """Return a value, or what the environment says instead. Raises Misconfigured."""
     found = value or os.environ.get(f"HITL_{name.upper()}")
     if not found:
         raise Misconfigured(f"The client needs {name}=…, or HITL_{name.upper()} in the environment.")

@@ -33,6 +33,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from hitl.core.bell import Bell
+
 IDLE_SECONDS = 1.0  # a connection that was used since then is taken to be open still
 LOCK_WAIT_SECONDS = 10.0  # then the request is told to try again, instead of taking up a thread for good
 CONNECT_SECONDS = 5
@@ -111,14 +113,17 @@ class Database:
         sqlite_synchronous: str = "NORMAL",
         pool_size: int = 10,
         session_info: Mapping[str, Any] | None = None,
+        bell: Bell | None = None,
     ) -> None:
         """Prepare to talk to the database at `url`; connects only when first used.
 
         sqlite_synchronous: NORMAL survives the death of every process, FULL a power loss too.
         session_info: what each session carries along in `Session.info`, such as the instance's keys.
+        bell: what rings after commits; none: one that only this process hears.
         """
         self.url = make_url(url)
-        self.session_info = dict(session_info or {})
+        self.bell = bell or Bell()
+        self.session_info = {**(session_info or {}), "bell": self.bell}
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         arguments: dict[str, Any] = {
             "json_serializer": lambda value: orjson.dumps(value).decode(),

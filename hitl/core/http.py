@@ -5,14 +5,15 @@ Only routes (`api.py` files and pages) and hitl/app.py use this module.
 
 import hashlib
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
 import structlog
-from flask import Flask, Response, g, make_response, request
+from flask import Flask, Response, current_app, g, make_response, request
 from flask.wrappers import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -27,6 +28,7 @@ from hitl.core.errors import AppError
 
 log = structlog.get_logger()
 
+JSON_TYPE = "application/json"
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 API_PREFIX = "/api/"
 GATEWAY_PREFIX = "/gateway/"
@@ -104,7 +106,7 @@ class JsonRequest(Request):
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         if "parsed_json" not in self.__dict__:
-            if self.mimetype != "application/json" and not self.mimetype.endswith("+json"):
+            if self.mimetype != JSON_TYPE and not self.mimetype.endswith("+json"):
                 raise errors.UnsupportedMedia
             try:
                 self.__dict__["parsed_json"] = orjson.loads(self.get_data())
@@ -116,12 +118,75 @@ class JsonRequest(Request):
 def answer(content: BaseModel | dict[str, Any], status: int = 200) -> Response:
     """Return JSON."""
     plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    return Response(orjson.dumps(plain), status=status, mimetype="application/json")
+    return Response(orjson.dumps(plain), status=status, mimetype=JSON_TYPE)
 
 
 def no_content() -> Response:
     """Return 204."""
     return Response(status=204)
+
+
+STREAM_TYPE = "text/event-stream"
+SEND_SECONDS = 20.0  # a reader who takes no byte for so long is dropped
+RECONNECT_MILLISECONDS = 2_000
+_OPEN_STREAMS = "hitl_open_streams"
+
+
+class TooManyStreams(errors.Unavailable):
+    """As many streams are open here as may be. Try again in a moment, or ask for pages instead."""
+
+    code = "too_many_streams"
+
+
+def is_stream_wanted() -> bool:
+    """Whether the asker wants events as they happen."""
+    return request.accept_mimetypes.best_match((JSON_TYPE, STREAM_TYPE), default=JSON_TYPE) == STREAM_TYPE
+
+
+def event_stream(chunks: Iterator[bytes]) -> Response:
+    """Return an answer that goes on for as long as `chunks` does. The request's transaction ends before it begins.
+
+    Raises TooManyStreams.
+    """
+    release = stay_open()
+    drop_slow_readers()
+
+    def body() -> Iterator[bytes]:
+        yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
+        yield from chunks
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    response = Response(body(), mimetype=STREAM_TYPE, headers=headers)
+    response.call_on_close(release)
+    return response
+
+
+def stay_open() -> Callable[[], None]:
+    """Count a request that stays open for long, and return what to call at its end. Raises TooManyStreams."""
+    slots: threading.BoundedSemaphore = current_app.extensions[_OPEN_STREAMS]
+    if not slots.acquire(blocking=False):
+        raise TooManyStreams
+    return slots.release
+
+
+def drop_slow_readers() -> None:
+    """Let the answer end when its reader takes nothing for a while; what they have not read is in the database."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(SEND_SECONDS)
+
+
+def server_sent(data: Any, *, number: int | None = None, kind: str | None = None) -> bytes:
+    """Return one server-sent event. data: a text, or what becomes JSON. number: where a reader goes on after it."""
+    text = data if isinstance(data, str) else orjson.dumps(data).decode()
+    fields = [] if number is None else [f"id: {number}"]
+    if kind is not None:
+        fields.append(f"event: {kind}")
+    fields.extend(f"data: {line}" for line in text.split("\n"))
+    return ("\n".join(fields) + "\n\n").encode()
+
+
+SIGN_OF_LIFE = b": still here\n\n"
 
 
 def validation_problem(error: ValidationError, prefix: str = "") -> errors.Invalid:
@@ -150,6 +215,8 @@ def open_transactions(app: Flask, database: Database) -> None:
 
     The transaction opens at the first use of `g.db`; a request that only reads cannot write.
     """
+
+    app.extensions[_OPEN_STREAMS] = threading.BoundedSemaphore(app.extensions["hitl"].settings.web_streams)
 
     @app.before_request
     def open_session() -> None:
@@ -204,7 +271,7 @@ def answer_repeats(owner_id: UUID) -> Response | None:
         g.idempotency_key = (owner_id, key)
         return None
     is_empty = earlier.status == 204
-    response = no_content() if is_empty else Response(earlier.body, earlier.status, mimetype="application/json")
+    response = no_content() if is_empty else Response(earlier.body, earlier.status, mimetype=JSON_TYPE)
     response.headers["Idempotency-Replayed"] = "true"
     return response
 

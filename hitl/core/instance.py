@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hitl.core import feeds, schema
+from hitl.core.bell import Bell
 from hitl.core.database import Database
 from hitl.core.secrets import Keys, ensure_same_secret, load_keys
 from hitl.core.settings import Settings
@@ -15,6 +16,11 @@ class Instance:
     settings: Settings
     database: Database
     keys: Keys
+
+    @property
+    def bell(self) -> Bell:
+        """What wakes those who wait for something to be committed."""
+        return self.database.bell
 
 
 def open_instance(settings: Settings | None = None) -> Instance:
@@ -29,6 +35,7 @@ def open_instance(settings: Settings | None = None) -> Instance:
         sqlite_synchronous=settings.sqlite_synchronous,
         pool_size=settings.web_threads,
         session_info={"keys": keys, "storage_url": settings.storage_url},
+        bell=Bell(None if settings.redis_url is None else str(settings.redis_url)),
     )
     return Instance(settings, database, keys)
 

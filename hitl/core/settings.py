@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, HttpUrl, SecretStr, field_validator
+from pydantic import Field, HttpUrl, RedisDsn, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from hitl.core.errors import AppError
@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = "text"
     web_processes: int = Field(default=1, ge=1, le=64)  # on SQLite only 1
-    web_threads: int = Field(default=16, ge=1, le=512)  # per process
+    web_threads: int = Field(default=16, ge=1, le=512)  # per process: requests that are worked on at once
+    web_streams: int = Field(default=256, ge=1, le=20_000)  # per process: live streams and held requests open at once
+    redis_url: RedisDsn | None = None  # over it processes wake each other; without one they look each second
 
     @field_validator("database_url")
     @classmethod

@@ -58,6 +58,11 @@ def dataset() -> None:
     default=None,
     help="Take responses of which nobody said whether they may train.",
 )
+@click.option(
+    "--include-personal-data/--exclude-personal-data",
+    default=None,
+    help="Take responses that were marked as holding personal data.",
+)
 @click.option("--seed", help="Of a new dataset: decides which group of rows is in which split. [default: its name]")
 @json_option
 def freeze_dataset(name: str, slug: str, kind: Any, seed: str | None, as_json: bool, **chosen: Any) -> None:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from hitl.datasets.pairs import LeftOut, LeftOutReason
+from hitl.datasets.pairs import LeftOut, LeftOutReason, gravest
 from hitl.datasets.selection import Policy
 from hitl.datasets.sides import Side
 
@@ -66,8 +66,7 @@ def completions_of(
 def _decide(shown: Sequence[Shown], policy: Policy, min_agreement: float) -> list[Completion] | LeftOut:
     free = [one for one in shown if one.blocked is None]
     if not free:
-        blocks = [one.blocked for one in shown if one.blocked is not None]
-        return _left_out("may_not_train" if "may_not_train" in blocks else "may_train_unknown", shown)
+        return _left_out(gravest(one.blocked for one in shown), shown)
     approvals = [one for one in free if one.is_approval]
     corrections = [one for one in free if not one.is_approval]
     is_conflict = bool(approvals and corrections)

@@ -30,6 +30,11 @@ HOW_TO_SAY_MAY_TRAIN = (
     "or include the unknown ones in this dataset."
 )
 
+HOW_TO_TAKE_PERSONAL_DATA = (
+    "Some hold personal data: let the project put placeholders in its place when it captures, or include them in this "
+    "dataset."
+)
+
 Row = Pair | Completion | Ruling
 Values = tuple[Any, ...]
 
@@ -72,7 +77,8 @@ def _why_no_rows(figures: Figures) -> str:
         )
     reasons = ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in figures.left_out.most_common())
     said = f"No row is left. Left out: {reasons}."
-    return said if "may_train_unknown" not in figures.left_out else f"{said} {HOW_TO_SAY_MAY_TRAIN}"
+    ways = {"may_train_unknown": HOW_TO_SAY_MAY_TRAIN, "personal_data": HOW_TO_TAKE_PERSONAL_DATA}
+    return " ".join([said, *(way for reason, way in ways.items() if reason in figures.left_out)])
 
 
 def _decide(attempt: Attempt, batch: Batch) -> tuple[pa.Table, list[Values]]:

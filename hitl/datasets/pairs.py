@@ -14,6 +14,7 @@ ORIGIN_ORDER = ("correction", "intervention", "ranking", "scale")
 LeftOutReason = Literal[
     "may_not_train",  # the client said no
     "may_train_unknown",  # neither client nor project said yes
+    "personal_data",  # marked when it was captured
     "equal_sides",  # the same but for white space and Unicode spelling
     "empty_side",
     "roles_out_of_order",
@@ -23,6 +24,14 @@ LeftOutReason = Literal[
     "not_unanimous",
     "low_agreement",
 ]
+
+
+BLOCKS: tuple[LeftOutReason, ...] = ("may_not_train", "may_train_unknown", "personal_data")  # the gravest first
+
+
+def gravest(blocks: Iterable[LeftOutReason | None]) -> LeftOutReason:
+    """Return the gravest of these blocks, of which there is at least one."""
+    return min((block for block in blocks if block is not None), key=BLOCKS.index)
 
 
 class Judgement(NamedTuple):
@@ -130,9 +139,7 @@ def _decide(
 
 def _unfit(key: tuple[str, str], judgements: Sequence[Judgement], free: Sequence[Judgement]) -> LeftOutReason | None:
     if not free:
-        return min(
-            (j.blocked for j in judgements if j.blocked is not None), key=("may_not_train", "may_train_unknown").index
-        )
+        return gravest(judgement.blocked for judgement in judgements)
     if key[0] == key[1]:
         return "equal_sides"
     return _unfit_sides(free[0])

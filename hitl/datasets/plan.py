@@ -8,6 +8,8 @@ from hitl.datasets.models import DatasetVersion
 from hitl.datasets.pairs import LeftOutReason
 from hitl.datasets.selection import Kind, Selection
 
+HOLDS_PERSONAL_DATA = "!"  # after a `may_train`, of a response that is marked so
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -27,8 +29,16 @@ class Plan:
         return cls(version.id, dataset.project_id, dataset.kind, selection, version.may_train_default)
 
     def why_blocked(self, may_train: Iterable[str]) -> LeftOutReason | None:
-        """Return why rows made of responses with these `may_train` may not be trained on, if so."""
-        allowed = {self.may_train_default if value == "unknown" else value for value in may_train}
+        """Return why rows made of responses with these `may_train` may not be trained on, if so.
+
+        may_train: of each response, with HOLDS_PERSONAL_DATA behind it where it is marked.
+        """
+        said = list(may_train)
+        words = {value.rstrip(HOLDS_PERSONAL_DATA) for value in said}
+        allowed = {self.may_train_default if word == "unknown" else word for word in words}
         if "no" in allowed:
             return "may_not_train"
-        return "may_train_unknown" if "unknown" in allowed and not self.selection.include_unknown else None
+        if "unknown" in allowed and not self.selection.include_unknown:
+            return "may_train_unknown"
+        is_marked = any(value.endswith(HOLDS_PERSONAL_DATA) for value in said)
+        return "personal_data" if is_marked and not self.selection.include_personal_data else None

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -36,7 +37,7 @@ from sqlalchemy.types import NullType
 from hitl.capture.models import Conversation, Response
 from hitl.core.database import Database
 from hitl.datasets.models import FrozenIntervention, FrozenRevision, FrozenThumb
-from hitl.datasets.plan import Plan
+from hitl.datasets.plan import HOLDS_PERSONAL_DATA, Plan
 from hitl.live.models import Intervention
 from hitl.preferences.models import Demonstration, Evidence, Verdict
 from hitl.queue.models import Item
@@ -85,7 +86,8 @@ RESPONSE_COLUMNS = (
     Conversation.end_user.label("end_user_of_conversation"),  # another of its responses may have named them
     Response.model,
     type_coerce(Response.created_at, NullType()),  # as the driver has it: compared with its like, and rarely shown
-    Response.may_train,
+    # One value, so that what may not be trained on is worked out once for each: "yes!" holds personal data.
+    case((Response.personal_data.is_not(None), Response.may_train + HOLDS_PERSONAL_DATA), else_=Response.may_train),
 )
 
 

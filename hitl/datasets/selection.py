@@ -61,6 +61,9 @@ class Selection(BaseModel):
     include_unknown: bool = Field(
         False, description="take responses of which neither client nor project says whether they may train"
     )
+    include_personal_data: bool = Field(
+        False, description="take responses that were marked as holding personal data when they were captured"
+    )
 
     @model_validator(mode="after")
     def start_before_end(self) -> Self:

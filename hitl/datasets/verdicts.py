@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from hitl.datasets.pairs import LeftOut, LeftOutReason
+from hitl.datasets.pairs import LeftOut, LeftOutReason, gravest
 from hitl.datasets.selection import Policy
 from hitl.datasets.sides import Side
 
@@ -64,8 +64,7 @@ def _of_reviewers(found: list[Found]) -> list[Found]:
 def _decide(found: Sequence[Found], policy: Policy, min_agreement: float) -> list[Ruling] | LeftOut:
     free = [one for one in found if one.blocked is None]
     if not free:
-        blocks = [one.blocked for one in found if one.blocked is not None]
-        return _left_out("may_not_train" if "may_not_train" in blocks else "may_train_unknown", found)
+        return _left_out(gravest(one.blocked for one in found), found)
     sides = [side for side in ([one for one in free if one.is_good], [one for one in free if not one.is_good]) if side]
     is_conflict = len(sides) > 1
     reason = _unfit(free[0].output)

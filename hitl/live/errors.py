@@ -25,3 +25,21 @@ class ColleagueCannotSpeak(Invalid):
     """This person may not speak in this project's conversations."""
 
     code = "colleague_cannot_speak"
+
+
+class HoldEnded(Conflict):
+    """This draft does not wait any more: somebody was quicker, or its time was over. What you wrote is kept, unsent."""
+
+    code = "hold_ended"
+
+
+class NotTaken(Conflict):
+    """No colleague speaks in this conversation any more. Take it over, if you want to speak."""
+
+    code = "not_taken_over"
+
+
+class ReplyUnacceptable(Invalid):
+    """A ready reply has a name of 1 to 80 characters, unlike the others, and a text of up to 4,000."""
+
+    code = "ready_reply_unacceptable"

@@ -5,12 +5,16 @@ message that a person writes or approves in answer to the same words of the user
 hitl/preferences; or it is said here why it teaches nothing.
 """
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from hitl.accounts.models import Project
+from hitl.capture.masking import Masking
 from hitl.core import clock, events
+from hitl.core.secrets import keys_of
 from hitl.live.events import InterventionSettled
 from hitl.live.models import Draft, Event, Intervention, LiveConversation
 
@@ -63,7 +67,7 @@ def settle(db: Session, talk: LiveConversation, message: Event, *, is_judged: bo
     """Settle what waits in a conversation by the message that was sent. is_judged: a person wrote or approved it."""
     for intervention in _unsettled(db, talk):
         if intervention.kind != "approval":
-            intervention.replacement = message.content["message"]
+            intervention.replacement = _as_captured(db, talk, message.content["message"])
             intervention.replacement_response_id = _response_of(db, message)
         _settle(db, intervention, _why_nothing(talk, intervention, message, is_judged=is_judged))
 
@@ -117,6 +121,12 @@ def _settle(db: Session, intervention: Intervention, why_nothing: str | None) ->
     if why_nothing is None:
         db.flush()
         events.publish(db, InterventionSettled(intervention.id))
+
+
+def _as_captured(db: Session, talk: LiveConversation, output: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person said as it would have been captured: with placeholders where the project wants them."""
+    masking = Masking.of(db.get_one(Project, talk.project_id), keys_of(db))
+    return masking.message(output, talk.conversation.client_id)
 
 
 def _response_of(db: Session, message: Event) -> UUID | None:

@@ -10,7 +10,7 @@ What an event's content holds, by kind; the others hold nothing:
     hold                        {"hold_id", "reasons"}
     refusal                     {"reason"}, or nothing
     expiry                      {"then": what happened instead}
-    handover                    {"to": id of the colleague}
+    handover                    {"to": id of the colleague, "from": where they took it themselves}
     note, whisper               {"text"}
     alert                       {"rule": its name, "reasons"}
 """

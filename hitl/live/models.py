@@ -68,6 +68,7 @@ class LiveConversation(Base):
     last_number: Mapped[int] = mapped_column(default=0)  # of the newest event
     user_number: Mapped[int] = mapped_column(default=0)  # of the newest user message; 0: none yet
     answered_number: Mapped[int] = mapped_column(default=0)  # the newest user message that has its answer
+    delivered_number: Mapped[int] = mapped_column(default=0)  # up to where the application says it has delivered
     # The draft that goes out piece by piece right now. No foreign key: drafts refer to conversations.
     streaming_id: Mapped[UUID | None]
     last_text: Mapped[str] = mapped_column(default="")  # the beginning of the newest thing the customer said or saw
@@ -97,6 +98,8 @@ class Event(Base):
     draft_id: Mapped[UUID | None]  # that it is about
     content: Mapped[dict[str, Any]] = mapped_column(JSON)  # by kind: see hitl/live/log.py
     happened_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    user: Mapped[User | None] = relationship()
 
 
 class Draft(Base):
@@ -187,3 +190,34 @@ class Intervention(Base):
 
     draft: Mapped[Draft | None] = relationship()
     user: Mapped[User] = relationship()
+
+
+class Presence(Base):
+    """Who has a conversation open, and how far they have read."""
+
+    __tablename__ = "live_presences"
+
+    conversation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("live_conversations.id", ondelete="CASCADE"), primary_key=True
+    )
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
+    read_to: Mapped[int] = mapped_column(default=0)  # number of the newest event that they had before their eyes
+    seen_at: Mapped[datetime] = mapped_column(default=clock.now)
+    typed_at: Mapped[datetime | None]
+    looked_at: Mapped[datetime | None]  # when their look was last noted in the log
+
+    user: Mapped[User] = relationship()
+
+
+class ReadyReply(Base):
+    """Words that are said again and again, ready to be sent."""
+
+    __tablename__ = "live_ready_replies"
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+    id: Mapped[Id]
+    project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]  # by which it is found
+    text: Mapped[str]
+    uses: Mapped[int] = mapped_column(default=0)  # messages that were sent with it
+    made_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -10,10 +10,12 @@ from hitl.accounts.models import User
 from hitl.capture.signals import words_asking_for_person
 from hitl.capture.words import text_of
 from hitl.core import clock, jobs
+from hitl.core.bell import ring_after_commit
 from hitl.live import needs
 from hitl.live.interventions import attach_late_draft, settle, settle_moved_on
 from hitl.live.log import append, locked
 from hitl.live.models import Draft, Event, LiveConversation
+from hitl.live.topics import topic_of
 
 LOOK_AFTER_STREAM = "live.look_after_stream"
 BEAT_SECONDS = 15.0  # a stream that gave no sign of life for so long has lost its sender
@@ -150,7 +152,7 @@ def begin_streaming(db: Session, talk: LiveConversation, draft: Draft) -> bool:
     return True
 
 
-def go_on_streaming(draft: Draft, piece: str) -> bool:
+def go_on_streaming(db: Session, draft: Draft, piece: str) -> bool:
     """Note that a piece of text goes out now; False when somebody took over, and then it must not.
 
     Call it before the piece is written to the user: so what went out is never more than what is noted.
@@ -159,6 +161,7 @@ def go_on_streaming(draft: Draft, piece: str) -> bool:
         return False
     draft.streamed += piece
     draft.beat_at = clock.now()
+    ring_after_commit(db, topic_of(draft.conversation_id))
     return True
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from hitl.accounts.models import User
 from hitl.live import needs
-from hitl.live.errors import AlreadyTaken, ColleagueCannotSpeak, NotYours
+from hitl.live.errors import AlreadyTaken, ColleagueCannotSpeak, NotTaken, NotYours
 from hitl.live.holding import end_by_takeover, keep_text, open_hold
 from hitl.live.interventions import intervene, settle_unreplaced
 from hitl.live.log import append, change_holder, locked
@@ -21,7 +21,7 @@ def take_over(db: Session, talk: LiveConversation, by: User) -> Event | None:
     """Let a person speak from now on; None if they do already.
 
     A held draft stays unsent. A stream ends at its next piece; what went out is a sent message, marked partial.
-    Raises AlreadyTaken when another person has the conversation: they may hand it over.
+    Raises AlreadyTaken when another person has the conversation: see `take_from_colleague`.
     """
     if talk.holder_id == by.id:
         return None
@@ -39,6 +39,18 @@ def take_over(db: Session, talk: LiveConversation, by: User) -> Event | None:
     intervene(db, talk, event, draft, why_nothing="partly_sent" if cut else None)
     needs.drop(talk, *needs.KINDS)
     return event
+
+
+def take_from_colleague(db: Session, talk: LiveConversation, by: User) -> Event:
+    """Speak instead of a colleague who has gone away. The log says whose conversation it was.
+
+    Raises NotTaken when no colleague has it.
+    """
+    if talk.holder_id is None or talk.holder_id == by.id:
+        raise NotTaken
+    before = talk.holder_id
+    change_holder(talk, "person", by)
+    return append(db, talk, "handover", by=by, content={"from": str(before), "to": str(by.id)})
 
 
 def hand_over(db: Session, talk: LiveConversation, by: User, to: User) -> Event:

@@ -1,14 +1,14 @@
 """Gateway
 
 Revision: ab7ad5188ac5
-After: 0bdec79b3a7b
+After: c16f1e3351bd
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "ab7ad5188ac5"
-down_revision = "0bdec79b3a7b"
+down_revision = "c16f1e3351bd"
 branch_labels = None
 depends_on = None
 

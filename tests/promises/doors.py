@@ -29,8 +29,15 @@ from hitl.capture import models as capture
 from hitl.core.database import Database
 from hitl.gateway.budgets import add_budget
 from hitl.gateway.upstreams import add_upstream
+from hitl.live import holding, replies, speaking, taking_over
+from hitl.live import models as live
+from hitl.live.policy import models as policy
+from hitl.live.policy.rules import PolicyTerms
+from hitl.live.policy.rules import create_rule as create_policy_rule
 from hitl.queue import models as queue
 from hitl.review import models as review
+from hitl.webhooks import addresses
+from hitl.webhooks import models as webhooks
 from tests.hitl import factories
 from tests.hitl.datasets.conftest import Desk
 
@@ -197,6 +204,12 @@ def _rule(world: World, _user: User, _made: Made) -> UUID:
     return rule.id
 
 
+def _policy_rule(world: World, _user: User, _made: Made) -> UUID:
+    number = world.db.query(policy.PolicyRule).count()
+    terms = PolicyTerms(**POLICY_RULE)
+    return create_policy_rule(world.db, world.home, f"Policy {number}", terms).id
+
+
 def _member(world: World, _user: User, _made: Made) -> UUID:
     membership: Membership = factories.Membership(project=world.home, role="annotator")
     return membership.id
@@ -204,6 +217,70 @@ def _member(world: World, _user: User, _made: Made) -> UUID:
 
 def _key(world: World, _user: User, _made: Made) -> UUID:
     return create_key(world.db, world.home, world.members["admin"], "Spare", ["capture"])[0].id
+
+
+def _conversation(world: World, user: User, _made: Made) -> UUID:
+    """A live conversation in which the actor speaks."""
+    talk = factories.LiveConversation(project=world.home)
+    if "supervise" in TABLE.get(_role_in(world, user), ()):
+        taking_over.take_over(world.db, talk, user)
+    return talk.id
+
+
+def _role_in(world: World, user: User | None) -> str:
+    return next((role for role, member in world.members.items() if member is user), "")
+
+
+def _draft(world: World, _user: User, _made: Made) -> UUID:
+    talk = factories.LiveConversation(project=world.home)
+    asked = speaking.receive(world.db, talk, {"role": "user", "content": "Is it open?"})
+    said = {"role": "assistant", "content": "Yes."}
+    return speaking.propose(world.db, talk, said, answers=asked.number, holder_number=talk.holder_number).id
+
+
+def _hold(world: World, user: User, made: Made) -> UUID:
+    """A hold, in the conversation that the address names before it."""
+    if "conversation_id" in made:
+        talk = world.db.get_one(live.LiveConversation, made["conversation_id"])
+        if talk.holder_id is not None:
+            taking_over.hand_back(world.db, talk, world.db.get_one(User, talk.holder_id))
+        asked = speaking.receive(world.db, talk, {"role": "user", "content": "Is it open?"})
+        said = {"role": "assistant", "content": "Yes."}
+        draft = speaking.propose(world.db, talk, said, answers=asked.number, holder_number=talk.holder_number)
+    else:
+        draft = world.db.get_one(live.Draft, _draft(world, user, made))
+    talk = world.db.get_one(live.LiveConversation, draft.conversation_id)
+    hold = holding.hold_draft(world.db, talk, draft, ["Look."], deadline_seconds=600, when_nobody="refuse")
+    assert hold is not None
+    return hold.id
+
+
+def _intervention(world: World, _user: User, _made: Made) -> UUID:
+    talk = factories.LiveConversation(project=world.home)
+    speaking.receive(world.db, talk, {"role": "user", "content": "Is it open?"})
+    taking_over.take_over(world.db, talk, world.members["supervisor"])
+    return world.db.query(live.Intervention).filter_by(conversation_id=talk.id).one().id
+
+
+def _reply(world: World, _user: User, _made: Made) -> UUID:
+    return replies.add_reply(world.db, world.home, f"Reply {uuid4()}", "One moment.").id
+
+
+def _webhook(world: World, _user: User, _made: Made) -> UUID:
+    world.db.query(webhooks.Webhook).delete()  # of which there may be ten
+    return addresses.add_webhook(world.db, world.home, "https://example.com/hook", webhooks.KINDS)[0].id
+
+
+def _delivery(world: World, user: User, made: Made) -> UUID:
+    delivery = webhooks.Delivery(
+        webhook_id=_webhook(world, user, made),
+        kind="message.created",
+        conversation_id=factories.LiveConversation(project=world.home).id,
+        event_number=1,
+    )
+    world.db.add(delivery)
+    world.db.flush()
+    return delivery.id
 
 
 def _upstream(world: World, _user: User, _made: Made) -> UUID:
@@ -215,11 +292,19 @@ def _upstream(world: World, _user: User, _made: Made) -> UUID:
 MAKERS: dict[str, Maker] = {
     "upstream_id": _upstream,
     "budget_id": lambda world, _user, _made: add_budget(world.db, world.home, period="day", max_tokens=1).id,
+    "webhook_id": _webhook,
+    "delivery_id": _delivery,
+    "intervention_id": _intervention,
+    "reply_id": _reply,
+    "conversation_id": _conversation,
+    "draft_id": _draft,
+    "hold_id": _hold,
     "item_id": _item,
     "lease_id": _lease,
     "assignment_id": _assignment,
     "review_id": _review,
     "rule_id": _rule,
+    "policy_rule_id": _policy_rule,
     "response_id": lambda world, _user, _made: factories.Response(project=world.home).id,
     "member_id": _member,
     "key_id": _key,
@@ -236,6 +321,11 @@ MAKERS: dict[str, Maker] = {
 # --- What a sensible request says: the walk must come past the checks of the body to the look-up of the row ---
 
 ANSWERS = {"answers": {"helpful": 4}, "comment": None}
+POLICY_RULE = {"expression": "signals.refusal > 0", "when_nobody": "refuse"}
+SAID = {
+    "input": {"messages": [{"role": "user", "content": "Hello."}]},
+    "output": {"role": "assistant", "content": "Hi."},
+}
 RULE = {"condition": {"kind": "all"}, "rate": 0.5}
 BODIES: dict[str, dict[str, Any]] = {
     "PUT /api/v1/leases/<uuid:lease_id>/draft": {"answers": {"helpful": 4}, "seen_number": 0},
@@ -245,6 +335,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/v1/items/<uuid:item_id>": {"priority": 1},
     "POST /api/v1/items/<uuid:item_id>/assignments": {"email": "{annotator}"},
     "PUT /api/v1/rules/<uuid:rule_id>": RULE,
+    "PUT /api/v1/policy/<uuid:policy_rule_id>": POLICY_RULE,
+    "PUT /api/v1/policy/<uuid:policy_rule_id>/switch": {"is_on": False},
+    "PUT /api/v1/webhooks/<uuid:webhook_id>/switch": {"is_on": False},
+    "POST /api/v1/conversations/<uuid:conversation_id>/messages": {"message": {"role": "user", "content": "Hello."}},
+    "POST /api/v1/conversations/<uuid:conversation_id>/drafts": {"answers": 0, "holder_number": 1, "response": SAID},
+    "POST /api/v1/conversations/<uuid:conversation_id>/deliveries": {"number": 0},
+    "POST /api/v1/conversations/<uuid:conversation_id>/handover": {"to": str(uuid4())},
+    "POST /api/v1/conversations/<uuid:conversation_id>/notes": {"text": "Look."},
+    "POST /api/v1/conversations/<uuid:conversation_id>/whispers": {"text": "Look."},
+    "POST /api/v1/drafts/<uuid:draft_id>/pieces": {"text": "Yes"},
+    "POST /api/v1/holds/<uuid:hold_id>/decision": {"decision": "approve", "read_to": 100},
 }
 FORMS: dict[str, dict[str, Any]] = {
     "POST /projects/<slug>/items/<uuid:item_id>/reviews-wanted": {"reviews_wanted": "3"},
@@ -379,7 +480,7 @@ class Walk:
 
 def expected(door: Way, actor: Actor) -> str:
     """Return what the table says: "in", "sign in", "forbidden" or "not found"."""
-    if not actor.is_known:
+    if not actor.is_known or door.access.door is Door.CUSTOMER:
         return "sign in"
     if door.access.door is Door.SIGNED_IN:
         return "in"

@@ -94,7 +94,7 @@ class Talker:
             time.sleep(0.005)
             with self.database.writing() as db:
                 locked(db, conversation_id)
-                goes_on = speaking.go_on_streaming(db.get_one(Draft, draft_id), "word ")
+                goes_on = speaking.go_on_streaming(db, db.get_one(Draft, draft_id), "word ")
         with self.database.writing() as db:
             talk = locked(db, conversation_id)
             speaking.end_streaming(db, talk, db.get_one(Draft, draft_id))

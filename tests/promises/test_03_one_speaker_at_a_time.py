@@ -214,7 +214,7 @@ class Desk(RuleBasedStateMachine):
     def bot_goes_on_streaming(self, is_last):
         draft = self.streaming()
         self.talk()
-        assert speaking.go_on_streaming(draft, "word ")
+        assert speaking.go_on_streaming(self.db, draft, "word ")
         if is_last:
             assert speaking.end_streaming(self.db, self.talk(), draft) is not None
 

@@ -8,7 +8,7 @@ from flask import Blueprint, g
 
 import hitl.app
 from hitl.accounts import access
-from hitl.accounts.access import PUBLIC, SIGNED_IN, allow
+from hitl.accounts.access import CUSTOMER, PUBLIC, SIGNED_IN, allow
 from hitl.accounts.permissions import ROLES, SCOPES, Permission
 from hitl.queue.models import Item
 from tests.product import new_app
@@ -39,6 +39,7 @@ OPEN_TO_ALL_WHO_ARE_SIGNED_IN = {
     "POST /account/password",
     "GET /api/v1/key",
 }
+OPEN_TO_CUSTOMERS = {"GET /api/v1/customer/events", "POST /api/v1/customer/messages"}
 
 
 def test_the_table_is_the_designs():
@@ -53,6 +54,8 @@ class TestDenyByDefault:
         assert {way.address for way in doors(app) if way.is_public} == OPEN_TO_EVERYBODY
         signed_in = {way.address for way in doors(app) if way.access.door is SIGNED_IN}
         assert signed_in == OPEN_TO_ALL_WHO_ARE_SIGNED_IN
+        customers = {way.address for way in doors(app) if way.access.door is CUSTOMER}
+        assert customers == OPEN_TO_CUSTOMERS
 
     @pytest.mark.timeout(400)
     def test_everybody_gets_as_far_as_the_table_says(self, walk, app):

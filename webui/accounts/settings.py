@@ -18,6 +18,11 @@ MAY_TRAIN = (
     ("yes", "Yes: it may be trained on"),
     ("no", "No: it must not be trained on"),
 )
+PERSONAL_DATA = (
+    ("keep", "Keep it as it comes"),
+    ("mark", "Mark it: marked responses stay out of datasets unless asked for"),
+    ("pseudonymise", "Put placeholders in its place, before anything is stored"),
+)
 LEASE_PROBLEM = "A whole number of minutes, from 1 to 1,440."
 LICENCE_PROBLEM = "A name in small letters, such as cc-by-4.0, or nothing."
 
@@ -58,6 +63,8 @@ def _as_typed() -> dict[str, str]:
         "lease_minutes": str(settings.lease_minutes),
         "may_train_default": settings.may_train_default,
         "end_user_thumbs": "on" if settings.end_user_thumbs else "",
+        "second_opinion_percent": str(settings.second_opinion_percent),
+        "personal_data": settings.personal_data,
         "licence": settings.licence,
     }
 
@@ -67,6 +74,8 @@ def _as_meant(typed: Mapping[str, str]) -> dict[str, Any]:
         "lease_minutes": int(typed["lease_minutes"]),
         "may_train_default": typed["may_train_default"],
         "end_user_thumbs": bool(typed["end_user_thumbs"]),
+        "second_opinion_percent": int(typed["second_opinion_percent"]),
+        "personal_data": typed["personal_data"],
         "licence": typed["licence"],
     }
 
@@ -76,8 +85,13 @@ def _problems(typed: Mapping[str, str]) -> dict[str, str]:
     minutes = typed["lease_minutes"]
     if not (minutes.isascii() and minutes.isdigit() and len(minutes) < 5 and 1 <= int(minutes) <= 24 * 60):
         problems["lease_minutes"] = LEASE_PROBLEM
+    percent = typed["second_opinion_percent"]
+    if not (percent.isascii() and percent.isdigit() and len(percent) < 4 and int(percent) <= 100):
+        problems["second_opinion_percent"] = "From 0 to 100."
     if typed["may_train_default"] not in dict(MAY_TRAIN):
         problems["may_train_default"] = "Choose one of the three."
+    if typed["personal_data"] not in dict(PERSONAL_DATA):
+        problems["personal_data"] = "Choose one of the three."
     if not projects.is_licence(typed["licence"]):
         problems["licence"] = LICENCE_PROBLEM
     return problems
@@ -93,6 +107,7 @@ def _settings_page(
         now_set=_as_typed() if is_stale else None,
         seen=projects.name_and_settings_seen(g.project) if not problems else request.form.get("seen", ""),
         may_train=MAY_TRAIN,
+        personal_data=PERSONAL_DATA,
         problems=problems or {},
     )
     return make_response(page, status)

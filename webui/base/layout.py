@@ -89,6 +89,25 @@ QUEUE_KEYS = (
 )
 
 
+BOARD_KEYS = (
+    Key("Open the first that needs you", ("⏎",)),
+    Key("Next, previous conversation", ("j", "k")),
+    Key("Find a conversation", ("/",)),
+)
+
+LIVE_KEYS = (
+    Key("Held: send as it is", ("a",)),
+    Key("Held: edit; send edited", ("e", "Ctrl", "⏎")),
+    Key("Held: refuse, the bot tries again", ("r",)),
+    Key("Take over; write", ("t", "e")),
+    Key("Hand back to the bot", ("b",)),
+    Key("Whisper to the bot", ("w",)),
+    Key("Note for colleagues", ("n",)),
+    Key("Ready replies", ("/",)),
+    Key("Next, previous conversation", ("j", "k")),
+)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The frame of one page for one person; the defaults are the frame for somebody who is not signed in."""

@@ -27,6 +27,7 @@ class FreezeForm:
     )
     shares: dict[str, str] = field(default_factory=lambda: {"train": "80", "validation": "10", "test": "10"})  # percent
     include_unknown: bool = False
+    include_personal_data: bool = False
     problems: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -34,6 +35,7 @@ class FreezeForm:
         """Return the form as the dataset's newest version was frozen."""
         chosen = Selection.model_validate(dataset.selection)
         form = cls(dataset.name, dataset.kind, chosen.policy, include_unknown=chosen.include_unknown)
+        form.include_personal_data = chosen.include_personal_data
         form.shares = {split: f"{getattr(chosen.shares, split) * 100:g}" for split in SPLITS}
         if chosen.origins is not None:
             form.origins[dataset.kind] = list(chosen.origins)
@@ -49,6 +51,7 @@ class FreezeForm:
             origins={kind: typed.getlist(f"origins-{kind}") for kind in ORIGINS_OF_KIND},
             shares={split: typed.get(f"share-{split}", "").strip() for split in SPLITS},
             include_unknown="include_unknown" in typed,
+            include_personal_data="include_personal_data" in typed,
         )
 
     def selection(self, before: Mapping[str, Any]) -> Selection | None:
@@ -65,6 +68,7 @@ class FreezeForm:
             "origins": None if set(chosen) == set(ORIGINS_OF_KIND[self.kind]) else chosen,
             "shares": {split: float(self.shares[split]) / 100 for split in SPLITS},
             "include_unknown": self.include_unknown,
+            "include_personal_data": self.include_personal_data,
         }
         try:
             return Selection.model_validate({**before, **changes})

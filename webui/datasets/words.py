@@ -35,6 +35,7 @@ POLICIES = {
 LEFT_OUT = {
     "may_not_train": "may not be trained on",
     "may_train_unknown": "nobody said whether they may train",
+    "personal_data": "marked as holding personal data",
     "equal_sides": "both answers are the same",
     "empty_side": "an answer is empty",
     "roles_out_of_order": "the roles of the messages are out of order",

@@ -69,11 +69,13 @@ class DraftFacts:
     def of_response(
         cls, response: Response, *, talk: LiveConversation | None = None, draft: Draft | None = None
     ) -> "DraftFacts":
-        """Return the facts of a draft that was captured."""
-        copied = ("input", "output", "model", "model_version", "prompt_name", "prompt_version", "context", "signals")
+        """Return the facts of a draft that was captured. What it says is the draft's: in what was captured placeholders
+        may stand for what it would tell the user."""
+        copied = ("input", "model", "model_version", "prompt_name", "prompt_version", "context", "signals")
         return cls(
             key=response.client_id or str(response.id),
             **{name: getattr(response, name) for name in copied},
+            output=response.output if draft is None else draft.output,
             details=response.details,
             conversation_id=response.conversation_id,
             talk=talk,

@@ -1,10 +1,11 @@
 """The rules of a policy: written, checked, changed, switched off and on. Each change is a new version."""
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,8 +16,9 @@ from hitl.capture.facts import VOCABULARY, ensure_usable
 from hitl.core import clock
 from hitl.core.errors import NotFound
 from hitl.core.expressions import Expression, read_expression
+from hitl.core.ids import first_id_at
 from hitl.live.policy.errors import ChangedMeanwhile, PolicyNameTaken, SafeReplyMissing
-from hitl.live.policy.models import PolicyRule, PolicyRuleVersion
+from hitl.live.policy.models import PolicyDecision, PolicyRule, PolicyRuleVersion
 
 MAX_DEADLINE_SECONDS = 24 * 60 * 60
 MAX_REPLY_CHARACTERS = 4_000
@@ -112,6 +114,16 @@ def rules_with_versions(project_id: UUID) -> Select[PolicyRule, PolicyRuleVersio
     newest = (PolicyRuleVersion.rule_id == PolicyRule.id) & (PolicyRuleVersion.number == PolicyRule.version)
     both = select(PolicyRule, PolicyRuleVersion).join(PolicyRuleVersion, newest)
     return both.where(PolicyRule.project_id == project_id).order_by(PolicyRule.id)
+
+
+def outcomes_of(project_id: UUID, since: datetime) -> Select[UUID, str, int]:
+    """How often each outcome came of each rule since a moment: rule id, outcome, count."""
+    counted = (
+        select(PolicyRuleVersion.rule_id, PolicyDecision.outcome, func.count())
+        .join(PolicyRuleVersion, PolicyRuleVersion.id == PolicyDecision.rule_version_id)
+        .where(PolicyDecision.project_id == project_id, PolicyDecision.id >= first_id_at(since))
+    )
+    return counted.group_by(PolicyRuleVersion.rule_id, PolicyDecision.outcome)
 
 
 def rule_of_project(db: Session, rule_id: UUID, project: Project) -> PolicyRule:

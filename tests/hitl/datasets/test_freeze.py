@@ -113,6 +113,33 @@ class TestPreferences:
             "tie",
         ]
 
+    @pytest.mark.parametrize("kind", ["preference", "demonstration", "verdict"])
+    def test_what_is_marked_as_personal_stays_out_unless_asked_for(self, desk, kind):
+        marked = {"may_train": "yes", "personal_data": "email"}
+        for asked in ("Alone?", "Twice?", "Twice?"):
+            response = desk.response(asked, "kim@example.org", **marked)
+            desk.corrects(response, "I may not say.")
+            desk.judges(response, is_good=False)
+        free = desk.response("Free?", "no", may_train="yes")
+        desk.corrects(free, "Yes.")
+        desk.judges(free, is_good=False)
+
+        version = desk.freeze(f"kept-{kind}", kind=kind)
+
+        assert (version.statistics["rows"], list(version.statistics["left_out"])) == (1, ["personal_data"])
+        assert desk.freeze(f"all-{kind}", kind=kind, include_personal_data=True).statistics["rows"] == 3
+
+    def test_it_says_how_to_take_what_is_marked_when_nothing_else_is_left(self, desk):
+        desk.corrects(desk.response("Marked?", "no", may_train="yes", personal_data="email,phone"), "Yes.")
+
+        assert "or include them in this dataset." in desk.freeze().error
+
+    def test_a_no_is_named_before_a_mark(self, desk):
+        desk.corrects(desk.response("Both?", "no", may_train="no", personal_data="email"), "Yes.")
+        desk.corrects(desk.response("Free?", "no", may_train="yes"), "Yes.")
+
+        assert desk.freeze().statistics["left_out"] == {"may_not_train": 1}
+
     def test_a_project_may_say_that_unknown_means_yes_and_never_overrules_a_no(self, desk):
         desk.write(lambda db: setattr(db.get_one(Project, desk.project.id), "settings", {"may_train_default": "yes"}))
         desk.corrects(desk.response("Refused?", "no", may_train="no"), "Yes.")

@@ -98,7 +98,7 @@ def begin_to_stream(database, talk_id, piece):
         talk = locked(db, talk_id)
         draft = propose(db, talk)
         assert speaking.begin_streaming(db, talk, draft)
-        assert speaking.go_on_streaming(draft, piece)
+        assert speaking.go_on_streaming(db, draft, piece)
         draft.beat_at = clock.now() - timedelta(seconds=1)
         return draft.id
 

@@ -3,6 +3,10 @@
 import pytest
 from sqlalchemy import select
 
+from hitl.accounts.projects import change_settings
+from hitl.capture.intake import capture_responses
+from hitl.capture.models import Response
+from hitl.core.secrets import keys_of
 from hitl.live import holding, speaking, taking_over
 from hitl.live.models import Intervention
 from hitl.preferences.queries import counting_demonstrations, counting_evidence
@@ -48,6 +52,37 @@ class TestEdit:
 
         assert only_intervention(db).why_nothing == "moved_on"
         assert lessons(db, project) == []
+
+
+class TestPersonalData:
+    def test_what_a_person_said_instead_is_kept_as_it_would_have_been_captured(self, db, project, talk, supervisor):
+        change_settings(db, project, {"personal_data": "pseudonymise"})
+        db.flush()
+        row = {
+            "input": {"messages": [{"role": "user", "content": "I am kim@example.org. A table?"}]},
+            "output": said("None, kim@example.org."),
+            "conversation_id": talk.conversation.client_id,
+        }
+        (result,) = capture_responses(db, project, [row], keys_of(db))
+        response = db.get_one(Response, result.id)
+        speaking.receive(db, talk, row["input"]["messages"][0])
+        draft = speaking.propose(
+            db,
+            talk,
+            row["output"],  # as it came: the user must not read a placeholder
+            answers=talk.user_number,
+            holder_number=talk.holder_number,
+            response_id=response.id,
+        )
+
+        hold = held(db, talk, draft)
+        sent = holding.edit(db, talk, hold, supervisor, said("One, kim@example.org!"), read_to=talk.last_number)
+
+        assert sent.content["message"] == said("One, kim@example.org!")
+        evidence = db.scalars(counting_evidence(project)).one()
+        placeholder = response.output["content"].removeprefix("None, ").removesuffix(".")
+        assert placeholder.startswith("⟨e-mail ")
+        assert evidence.a_output == said(f"One, {placeholder}!")
 
 
 class TestApproval:
@@ -120,7 +155,7 @@ class TestTakeover:
     def test_one_in_the_middle_of_a_stream_teaches_nothing(self, db, project, talk, response, supervisor):
         draft = draft_of(db, talk, response)
         speaking.begin_streaming(db, talk, draft)
-        speaking.go_on_streaming(draft, "This is ")
+        speaking.go_on_streaming(db, draft, "This is ")
 
         taking_over.take_over(db, talk, supervisor)
         taking_over.say(db, talk, supervisor, said("This is Kim."))

@@ -9,7 +9,9 @@ from hitl.accounts.projects import ProjectSettings, settings_of
 from tests.webui.accounts.conftest import make_member
 from tests.webui.words import words_of
 
-FORM = {"name": "Support bot", "lease_minutes": "15", "may_train_default": "unknown"}
+FORM = {"second_opinion_percent": "0", "name": "Support bot", "lease_minutes": "15", "may_train_default": "unknown"} | {
+    "personal_data": "keep"
+}
 
 
 def seen_by(page):
@@ -58,6 +60,7 @@ class TestSettings:
             ({"lease_minutes": ""}, "from 1 to 1,440"),
             ({"may_train_default": "perhaps"}, "Choose one"),
             ({"name": ""}, "Give a name"),
+            ({"second_opinion_percent": "101"}, "From 0 to 100."),
             ({"licence": "CC BY 4.0"}, "such as cc-by-4.0"),
         ],
     )
