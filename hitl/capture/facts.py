@@ -165,6 +165,11 @@ def ensure_usable(source: str, *, param: str = "/expression") -> Expression:
     return expression
 
 
+def expression_over_facts(source: str) -> Expression:
+    """Return an expression that was found usable before. Raises ExpressionUnacceptable where the names were others."""
+    return read_expression(source, VOCABULARY)
+
+
 @cache
 def _long_conversation() -> Facts:
     text = "What was said is as long as it gets: 0123 5678. " * 500

@@ -20,7 +20,9 @@ from hitl.queue.rules import (
     MAX_PRIORITY_DAYS,
     MAX_REVIEWS_WANTED,
     AllCondition,
+    AnyCondition,
     Comparing,
+    ExpressionCondition,
     FeedbackCondition,
     ModelCondition,
     Terms,
@@ -117,6 +119,7 @@ def rule() -> None:
 @click.option("--model-version", help="Only this version of the model.")
 @click.option("--feedback", metavar="KIND", help="Only responses with such feedback, as in thumbs; any: “any”.")
 @click.option("--negative", is_flag=True, help="Only responses that end users complained about.")
+@click.option("--when", metavar="EXPRESSION", help="Only responses that it fits, as in signals.refusal > 0.")
 @click.option(
     "--compare",
     "at_most",
@@ -141,6 +144,7 @@ def add(
     model_version: str | None,
     feedback: str | None,
     negative: bool,
+    when: str | None,
     at_most: int | None,
     at_least: int | None,
     priority: int,
@@ -150,7 +154,7 @@ def add(
 ) -> None:
     """Switch on the rule NAME for what comes in from now on; --include-earlier also for what is there."""
     try:
-        condition = _condition(model, model_version, feedback, negative)
+        condition = _condition(model, model_version, feedback, negative, when)
         compare = _comparing(at_least, at_most)
         terms = Terms(condition=condition, compare=compare, rate=rate, priority=priority, reviews_wanted=reviews)
     except ValidationError as error:
@@ -193,9 +197,13 @@ def end(name: str, slug: str) -> None:
 
 
 def _condition(
-    model: str | None, model_version: str | None, feedback: str | None, negative: bool
-) -> AllCondition | ModelCondition | FeedbackCondition:
+    model: str | None, model_version: str | None, feedback: str | None, negative: bool, when: str | None
+) -> AnyCondition:
     about_feedback = feedback is not None or negative
+    if when is not None:
+        if model is not None or about_feedback:
+            raise click.UsageError("--when says it all: leave out --model, --feedback and --negative.")
+        return ExpressionCondition(expression=when)
     if model is not None and about_feedback:
         raise click.UsageError("A rule is about a model or about feedback, not both.")
     if model_version is not None and model is None:

@@ -12,14 +12,14 @@ from hitl.capture.bulk import Column, Same, insert_missing
 from hitl.capture.models import Response
 from hitl.core import clock
 from hitl.core.id_lists import with_ids
-from hitl.core.ids import new_id
+from hitl.core.ids import first_id_at, new_id
 from hitl.core.secrets import keys_of
-from hitl.queue.fitting import feedback_about, fits
+from hitl.queue.fitting import Fitting, end_slow_rules
 from hitl.queue.input_drawing import draw_inputs
 from hitl.queue.items import Wish, want_reviews
 from hitl.queue.models import Rule, RuleVersion, Selection
 from hitl.queue.queries import running_rules
-from hitl.queue.rules import condition_of, draw
+from hitl.queue.rules import ExpressionCondition, condition_of, draw, hears_feedback
 
 
 def apply_rules(db: Session, project: Project, response_ids: Collection[UUID]) -> int:
@@ -37,8 +37,14 @@ def apply_feedback_rules(db: Session, project: Project, response_ids: Collection
     would get only those that somebody said something about, and its sample would no longer be one of all.
     """
     rules = db.execute(running_rules(project.id)).all()
-    about_feedback = [(rule, version) for rule, version in rules if condition_of(version).kind == "feedback"]
-    return _apply(db, project, about_feedback, response_ids)
+    of_feedback = [(rule, version) for rule, version in rules if condition_of(version).kind == "feedback"]
+    items = _apply(db, project, of_feedback, response_ids)
+    for rule, version in rules:
+        condition = condition_of(version)
+        if isinstance(condition, ExpressionCondition) and hears_feedback(condition):
+            younger = [one for one in response_ids if one >= first_id_at(rule.created_at)]
+            items += _apply(db, project, [(rule, version)], younger)
+    return items
 
 
 def apply_rule(db: Session, project: Project, rule: Rule, response_ids: Collection[UUID]) -> int:
@@ -90,14 +96,17 @@ def _draws(
     rows = [Candidate(*row) for row in _CANDIDATES[connection.dialect.name].all(connection, asked)]
     known = set(_KNOWN[connection.dialect.name].all(connection, asked))
     terms = [(rule.id, version.id, version.rate, condition_of(version)) for rule, version in rules]
-    feedback = feedback_about(db, rows, (condition for *_, condition in terms))
+    fitting = Fitting(db, rows, (condition for *_, condition in terms))
     key = keys_of(db).sampling
-    return [
+    draws = [
         Draw(row.id, rule_id, version_id, rate, draw(key, rule_id, row.client_id or str(row.id)) < rate)
         for row in sorted(rows, key=_age)
         for rule_id, version_id, rate, condition in terms
-        if (row.id, rule_id) not in known and fits(condition, row, feedback.get(row.id, ()))
+        if (row.id, rule_id) not in known and fitting.fits(condition, row)
     ]
+    if fitting.overruns:
+        end_slow_rules(db, project, [(rule, condition_of(version)) for rule, version in rules], fitting.overruns)
+    return draws
 
 
 class Candidate(NamedTuple):

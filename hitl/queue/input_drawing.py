@@ -24,7 +24,7 @@ from hitl.core.errors import Conflict
 from hitl.core.ids import new_id
 from hitl.core.secrets import keys_of
 from hitl.queue.comparisons import add_comparisons
-from hitl.queue.fitting import feedback_about, fits
+from hitl.queue.fitting import Fitting, end_slow_rules
 from hitl.queue.items import Wish, ensure_reviewable
 from hitl.queue.models import InputSelection, Rule, RuleVersion
 from hitl.queue.rules import comparing_of, condition_of, draw
@@ -81,13 +81,20 @@ def _eligible(
     db: Session, project: Project, rules: Sequence[tuple[Rule, RuleVersion]], input_hash: str, new_ids: set[UUID]
 ) -> Iterable[Drawn]:
     answers = _answers_to(db, project, input_hash, new_ids)
-    feedback = feedback_about(db, answers, (condition_of(version) for _, version in rules))
-    for rule, version in rules:
-        condition = condition_of(version)
-        fitting = {row.id for row in answers if fits(condition, row, feedback.get(row.id, ()))}
+    conditions = [condition_of(version) for _, version in rules]
+    look = Fitting(db, answers, conditions)
+    for (rule, version), condition in zip(rules, conditions, strict=True):
+        fitting = {row.id for row in answers if look.fits(condition, row)}
         chosen = _to_compare(db, rule, version, answers, fitting)
         if chosen:
             yield rule, version, input_hash, chosen
+    if look.overruns:
+        end_slow_rules(
+            db,
+            project,
+            [(rule, condition) for (rule, _), condition in zip(rules, conditions, strict=True)],
+            look.overruns,
+        )
 
 
 def _answers_to(db: Session, project: Project, input_hash: str, new_ids: set[UUID]) -> list[Any]:

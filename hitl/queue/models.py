@@ -209,6 +209,8 @@ class Rule(Base):
     project_id: Mapped[UUID] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # How often its expression took too long, since it was changed last; three times, and it is switched off.
+    overruns: Mapped[int] = mapped_column(default=0, server_default="0")
     ended_at: Mapped[datetime | None]  # switched off; what it drew stays
 
     versions: Mapped[list["RuleVersion"]] = relationship(order_by="RuleVersion.number", back_populates="rule")

@@ -4,7 +4,14 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from hitl.queue.models import InputSelection, Item, ItemTarget, RuleVersion, Selection
-from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, ModelCondition, condition_of
+from hitl.queue.rules import (
+    AnyCondition,
+    Comparing,
+    ExpressionCondition,
+    FeedbackCondition,
+    ModelCondition,
+    condition_of,
+)
 
 
 def why_here(db: Session, item: Item) -> list[str]:
@@ -46,10 +53,12 @@ def answers_in_words(compare: Comparing) -> str:
     return f"{compare.at_most}" if same else f"{compare.at_least} to {compare.at_most}"
 
 
-def in_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+def in_words(condition: AnyCondition) -> str:
     """Say which responses a condition fits, for those who may know: with the model's name."""
     if isinstance(condition, ModelCondition):
         return f"responses of {condition.name}" + (f" {condition.version}" if condition.version else "")
+    if isinstance(condition, ExpressionCondition):
+        return f"responses with {condition.expression}"
     return _in_blind_words(condition)
 
 
@@ -62,9 +71,11 @@ def _phrase(version: RuleVersion) -> str:
     return f"random sample of {whom}, {share_in_words(version.rate)}"
 
 
-def _in_blind_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+def _in_blind_words(condition: AnyCondition) -> str:
     if isinstance(condition, ModelCondition):
         return "all responses of one model"
     if isinstance(condition, FeedbackCondition):
         return "responses that end users complained about" if condition.negative_only else "responses with feedback"
+    if isinstance(condition, ExpressionCondition):
+        return "responses that a rule looks for"  # what it says may name a model
     return "all responses"

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.capture.models import Response
-from hitl.queue.fitting import feedback_about, fits
-from hitl.queue.rules import Terms
+from hitl.queue.fitting import Fitting
+from hitl.queue.rules import ExpressionCondition, Terms, ensure_usable_terms
 
 LOOKED_AT = 10_000  # responses
+READ_WHOLE = 500  # of an expression, which has to read them; a page waits for it
 AT_ONCE = 1_000  # of which feedback is looked up
 
 
@@ -32,9 +33,11 @@ class RulePreview:
 
 
 def preview_of_rule(db: Session, project: Project, terms: Terms) -> RulePreview:
-    """Return what a rule that says this would have drawn of the newest responses."""
+    """Return what a rule that says this would have drawn of the newest responses. Raises ExpressionUnacceptable."""
+    ensure_usable_terms(terms)
+    looked_at = READ_WHOLE if isinstance(terms.condition, ExpressionCondition) else LOOKED_AT
     columns = (Response.id, Response.model, Response.model_version, Response.conversation_id, Response.input_hash)
-    newest = select(*columns).where(Response.project_id == project.id).order_by(Response.id.desc()).limit(LOOKED_AT)
+    newest = select(*columns).where(Response.project_id == project.id).order_by(Response.id.desc()).limit(looked_at)
     rows = db.execute(newest).all()
     fitting = list(_fitting(db, terms, rows))
     count = len(fitting) if terms.compare is None else _inputs(rows, fitting, terms.compare.at_least)
@@ -44,8 +47,8 @@ def preview_of_rule(db: Session, project: Project, terms: Terms) -> RulePreview:
 def _fitting(db: Session, terms: Terms, rows: Sequence[Any]) -> Iterable[Any]:
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
-        feedback = feedback_about(db, some, [terms.condition])
-        yield from (row for row in some if fits(terms.condition, row, feedback.get(row.id, ())))
+        fitting = Fitting(db, some, [terms.condition])
+        yield from (row for row in some if fitting.fits(terms.condition, row))
 
 
 def _inputs(rows: Iterable[Any], fitting: Iterable[Any], at_least: int) -> int:

@@ -11,7 +11,7 @@ A rule that compares draws inputs instead, by their hash: see hitl/queue/input_d
 import hmac
 import math
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
@@ -22,9 +22,11 @@ from sqlalchemy.orm import Session
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.accounts.names import clean_name
+from hitl.capture.facts import ensure_usable, expression_over_facts
 from hitl.capture.models import Feedback
 from hitl.core import clock, jobs
 from hitl.core.errors import NotFound
+from hitl.core.expressions import MAX_BYTES
 from hitl.queue.errors import RuleEnded, RuleNameTaken
 from hitl.queue.items import ensure_reviewable
 from hitl.queue.models import MAX_COMPARED, Rule, RuleVersion
@@ -79,8 +81,27 @@ class FeedbackCondition(BaseModel):
         return self.value is None or (is_same_type and bool(feedback.value == self.value))
 
 
-Condition = Annotated[AllCondition | ModelCondition | FeedbackCondition, Field(discriminator="kind")]
-_conditions: TypeAdapter[AllCondition | ModelCondition | FeedbackCondition] = TypeAdapter(Condition)
+class ExpressionCondition(BaseModel):
+    """Fits what an expression says yes to. It is checked when a rule is made or changed, not each time it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["expression"] = "expression"
+    expression: str = Field(
+        min_length=1, max_length=MAX_BYTES, description="in Common Expression Language, as the policy's rules"
+    )
+
+
+AnyCondition: TypeAlias = AllCondition | ModelCondition | FeedbackCondition | ExpressionCondition
+Condition = Annotated[AnyCondition, Field(discriminator="kind")]
+_conditions: TypeAdapter[AnyCondition] = TypeAdapter(Condition)
+
+
+def hears_feedback(condition: AnyCondition) -> bool:
+    """Whether what end users say may make a response fit."""
+    if isinstance(condition, ExpressionCondition):
+        return "feedback" in expression_over_facts(condition.expression).names
+    return isinstance(condition, FeedbackCondition)
 
 
 class Comparing(BaseModel):
@@ -125,7 +146,7 @@ def terms_of(version: RuleVersion) -> Terms:
     )
 
 
-def condition_of(version: RuleVersion) -> AllCondition | ModelCondition | FeedbackCondition:
+def condition_of(version: RuleVersion) -> AnyCondition:
     """Return whom a version of a rule fits."""
     return _conditions.validate_python(version.condition)
 
@@ -141,8 +162,10 @@ def create_rule(
     """Switch on a new rule; it applies to what is captured from now on.
 
     include_earlier: it also draws, by a job, from what was captured before.
-    Raises NameUnacceptable, RuleNameTaken; NoRubric and what review says where nothing compares so many responses.
+    Raises NameUnacceptable, RuleNameTaken, ExpressionUnacceptable; NoRubric and what review says where nothing
+    compares so many responses.
     """
+    ensure_usable_terms(terms)
     _ensure_comparable(db, project, terms)
     rule = Rule(project_id=project.id, name=clean_name(name), created_at=clock.now())
     try:
@@ -164,8 +187,10 @@ def change_rule(db: Session, rule: Rule, terms: Terms, by: User | None = None) -
     if terms_of(newest) == terms:
         return newest
     project = db.get_one(Project, rule.project_id)
+    ensure_usable_terms(terms)
     _ensure_comparable(db, project, terms)
     version = _add_version(db, rule, newest.number + 1, terms)
+    rule.overruns = 0
     audit.record(db, by, "rule_changed", rule, project, **terms.model_dump(mode="json"))
     return version
 
@@ -213,6 +238,12 @@ def _add_version(db: Session, rule: Rule, number: int, terms: Terms) -> RuleVers
     db.add(version)
     db.flush()
     return version
+
+
+def ensure_usable_terms(terms: Terms) -> None:
+    """Raise ExpressionUnacceptable when a rule's expression cannot be used."""
+    if isinstance(terms.condition, ExpressionCondition):
+        ensure_usable(terms.condition.expression, param="/condition/expression")
 
 
 def _ensure_comparable(db: Session, project: Project, terms: Terms) -> None:

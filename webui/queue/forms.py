@@ -13,7 +13,9 @@ from hitl.queue.rules import (
     MAX_PRIORITY_DAYS,
     MAX_REVIEWS_WANTED,
     AllCondition,
+    AnyCondition,
     Comparing,
+    ExpressionCondition,
     FeedbackCondition,
     ModelCondition,
     Terms,
@@ -24,6 +26,7 @@ WHOM = (
     ("model", "Responses of one model"),
     ("complaints", "Responses that end users complained about"),
     ("feedback", "Responses with any feedback"),
+    ("expression", "Responses that an expression fits"),
 )
 RATE_PROBLEM = "A share such as 5 in 100: both above 0, the first not above the second."
 
@@ -52,6 +55,7 @@ class RuleForm:
                 "model": getattr(condition, "name", ""),
                 "model_version": getattr(condition, "version", "") or "",
                 "feedback_kind": getattr(condition, "feedback_kind", "") or "",
+                "expression": getattr(condition, "expression", ""),
                 "feedback_value": _as_typed(getattr(condition, "value", None)),
                 "part": part,
                 "whole": whole,
@@ -65,7 +69,7 @@ class RuleForm:
     @classmethod
     def read(cls, sent: Mapping[str, str]) -> "RuleForm":
         """What was sent."""
-        typed = ("name", "model", "model_version", "feedback_kind", "feedback_value", "include_earlier")
+        typed = ("name", "model", "model_version", "feedback_kind", "feedback_value", "include_earlier", "expression")
         typed += ("compare_at_least", "compare_at_most")
         names = (*cls.empty().values, *typed)
         return cls({name: sent.get(name, "").strip() for name in names})
@@ -107,7 +111,7 @@ class RuleForm:
             return None
         return rate
 
-    def _condition(self) -> AllCondition | ModelCondition | FeedbackCondition | None:
+    def _condition(self) -> AnyCondition | None:
         typed: dict[str, Any] = {
             name: self.values[name] or None for name in ("model", "model_version", "feedback_kind")
         }
@@ -120,6 +124,8 @@ class RuleForm:
                 case "feedback":
                     value = _as_meant(self.values["feedback_value"])
                     return FeedbackCondition(feedback_kind=typed["feedback_kind"], value=value)
+                case "expression":
+                    return ExpressionCondition(expression=self.values["expression"])
                 case "all":
                     return AllCondition()
         except ValidationError as error:
@@ -131,6 +137,9 @@ class RuleForm:
     def _name_problem(self, error: ValidationError) -> None:
         fields = {"name": "model", "version": "model_version"}
         at = str(error.errors()[0]["loc"][0])
+        if at == "expression":
+            self.problems[at] = "An expression of at most 1,000 bytes, such as: signals.refusal > 0."
+            return
         self.problems[fields.get(at, at)] = "From 1 to 255 characters, as the client sends it."
 
 
@@ -143,7 +152,7 @@ def read_whole_number(text: str, lowest: int, highest: int) -> int | None:
     return number if lowest <= number <= highest else None
 
 
-def _whom(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+def _whom(condition: AnyCondition) -> str:
     if isinstance(condition, FeedbackCondition):
         return "complaints" if condition.negative_only else "feedback"
     return condition.kind

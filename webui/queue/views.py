@@ -11,8 +11,10 @@ from hitl.accounts.access import allow
 from hitl.accounts.errors import NameUnacceptable
 from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
+from hitl.capture.facts import names_for_people
 from hitl.core import clock
 from hitl.core.errors import NotFound
+from hitl.core.expressions import ExpressionUnacceptable
 from hitl.queue import bulk, items, leases, rules
 from hitl.queue.capacity import Draws, capacity, draws_by_rule
 from hitl.queue.comparisons import add_comparisons
@@ -330,6 +332,8 @@ def create_rule(slug: str) -> Response | tuple[str, int]:
             rule = rules.create_rule(g.db, g.project, form.values["name"], terms, by=g.user, include_earlier=looks_back)
         except (NameUnacceptable, RuleNameTaken) as error:
             form.problems["name"] = error.message
+        except ExpressionUnacceptable as error:
+            form.problems["expression"] = error.message
         except (NoRubric, NothingToCompareBy) as error:
             form.problems["compare_at_most"] = error.message
         else:
@@ -365,6 +369,9 @@ def change_rule(slug: str, rule_id: UUID) -> Response | tuple[str, int]:
         return _rule_page(form, rule), 422
     try:
         rules.change_rule(g.db, rule, terms, by=g.user)
+    except ExpressionUnacceptable as error:
+        form.problems["expression"] = error.message
+        return _rule_page(form, rule), 422
     except (NoRubric, NothingToCompareBy) as error:
         form.problems["compare_at_most"] = error.message
         return _rule_page(form, rule), 422
@@ -383,14 +390,19 @@ def end_rule(slug: str, rule_id: UUID) -> Response:
 def _rule_page(form: RuleForm, rule: Rule | None = None) -> str:
     said = [] if rule is None else [(version, terms_in_words(terms_of(version))) for version in reversed(rule.versions)]
     preview = _preview(RuleForm.read(form.values))
-    return render_template("queue/rule.html", form=form, rule=rule, versions=said, whom=WHOM, preview=preview)
+    return render_template(
+        "queue/rule.html", form=form, rule=rule, versions=said, whom=WHOM, preview=preview, names=names_for_people()
+    )
 
 
 def _preview(form: RuleForm) -> str:
     terms = form.terms()
     if terms is None:
         return ""
-    return preview_in_words(preview_of_rule(g.db, g.project, terms), is_comparing=terms.compare is not None)
+    try:
+        return preview_in_words(preview_of_rule(g.db, g.project, terms), is_comparing=terms.compare is not None)
+    except ExpressionUnacceptable as error:
+        return error.message
 
 
 def _back_to_queue(said: str) -> Response:

@@ -8,7 +8,7 @@ from hitl.queue.capacity import Capacity
 from hitl.queue.queries import SlotCounts
 from hitl.queue.reasons import answers_in_words, share_in_words
 from hitl.queue.rule_preview import RulePreview
-from hitl.queue.rules import AllCondition, FeedbackCondition, ModelCondition, Terms
+from hitl.queue.rules import AnyCondition, ExpressionCondition, FeedbackCondition, ModelCondition, Terms
 from hitl.review.rubrics import Rubric
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -99,7 +99,7 @@ def taken_in_words(counts: SlotCounts) -> str:
     return ", ".join(parts)
 
 
-def fits_in_words(condition: AllCondition | ModelCondition | FeedbackCondition) -> str:
+def fits_in_words(condition: AnyCondition) -> str:
     """Return which responses a rule fits, for people who may know the models."""
     if isinstance(condition, ModelCondition):
         return f"responses of {condition.name}" + (f", version {condition.version}" if condition.version else "")
@@ -109,6 +109,8 @@ def fits_in_words(condition: AllCondition | ModelCondition | FeedbackCondition) 
             return f"responses that end users complained about{f' by{kind}' if kind else ''}"
         value = "" if condition.value is None else f" of {_value_in_words(condition.value)}"
         return f"responses with feedback{kind}{value}"
+    if isinstance(condition, ExpressionCondition):
+        return f"responses with {' '.join(condition.expression.split())}"
     return "all responses"
 
 

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from hitl.accounts import audit
 from hitl.accounts.models import Project, User
 from hitl.accounts.names import clean_name
-from hitl.capture.facts import VOCABULARY, ensure_usable
+from hitl.capture.facts import ensure_usable, expression_over_facts
 from hitl.core import clock
 from hitl.core.errors import NotFound
-from hitl.core.expressions import Expression, read_expression
+from hitl.core.expressions import Expression
 from hitl.core.ids import first_id_at
 from hitl.live.policy.errors import ChangedMeanwhile, PolicyNameTaken, SafeReplyMissing
 from hitl.live.policy.models import PolicyDecision, PolicyRule, PolicyRuleVersion
@@ -142,7 +142,7 @@ def version_of(db: Session, rule: PolicyRule) -> PolicyRuleVersion:
 
 def expression_of(terms: PolicyTerms | PolicyRuleVersion) -> Expression:
     """Return when a rule fits. Raises ExpressionUnacceptable."""
-    return read_expression(terms.expression, VOCABULARY)
+    return expression_over_facts(terms.expression)
 
 
 def _check(terms: PolicyTerms) -> None:

@@ -64,6 +64,17 @@ class TestRule:
         assert run("rule", "end", "Desk", *here)[0] == 0
         assert run("rule", "list", *here)[1] == "No rule is on.\n"
 
+    def test_it_takes_an_expression_and_names_what_is_wrong_with_it(self, run, project):
+        here = ("--project", project.slug)
+        code, out, _ = run("rule", "add", "Refusals", *here, "--when", "signals.refusal > 0")
+        assert (code, out) == (
+            0,
+            "“Refusals” is on: 100 in 100 of responses with signals.refusal > 0, 1 review each, priority 0.\n",
+        )
+
+        code, _, err = run("rule", "add", "Wrong", *here, "--when", "signals.refusal >")
+        assert (code, err) == (1, "hitl: Character 18: it ends too early.\n")
+
     @pytest.mark.parametrize(
         "options",
         [
@@ -74,6 +85,7 @@ class TestRule:
             ["--model", ""],
             ["--model", "a", "--negative"],
             ["--model-version", "2"],
+            ["--when", "true", "--model", "a"],
         ],
     )
     def test_it_refuses_wrong_usage(self, run, project, options):

@@ -425,6 +425,19 @@ class TestRules:
         assert answer.status_code == 422
         assert "already a rule with this name" in words_of(answer.text)
 
+    def test_a_rule_may_be_an_expression(self, committed, lead):
+        wrong = lead.post(RULES, data=typed(whom="expression", expression="signals.refusal >"))
+        assert wrong.status_code == 422
+        assert "Character 18: it ends too early." in words_of(wrong.text)
+
+        lead.post(RULES, data=typed(whom="expression", expression="signals.refusal > 0"))
+
+        assert "5 in 100 of responses with signals.refusal > 0" in words_of(lead.get(QUEUE).text)
+        rule = committed.scalars(select(Rule)).one()
+        page = lead.get(f"{RULES}/{rule.id}").text
+        assert "signals.refusal &gt; 0</textarea>" in page
+        assert "signals.asked_for_person" in page
+
     def test_it_says_what_a_rule_would_have_drawn(self, committed, desk, lead):
         models = ["desk-7"] * 6 + ["desk-8"] * 3
         made = [factories.Response(project=desk, asked=f"{n % 5}?", model=one) for n, one in enumerate(models)]
