@@ -1,8 +1,9 @@
 """What waits for one person in one project, by what they may do there."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
@@ -12,7 +13,10 @@ from hitl.capture.queries import captured_count_since, last_captured_at
 from hitl.core import clock
 from hitl.datasets.models import DatasetVersion
 from hitl.datasets.versions import versions_of
+from hitl.live.policy.models import PolicyRule
+from hitl.live.policy.rules import rules_of
 from hitl.queue.capacity import Capacity, Draws, capacity, draws_by_rule
+from hitl.queue.fitting import MAX_OVERRUNS
 from hitl.queue.models import Assignment, Item, ItemTarget, Lease, Rule
 from hitl.queue.queries import running_leases, running_rules, stuck_count
 from hitl.queue.rules import terms_of
@@ -23,6 +27,7 @@ from webui.queue.listing import said_by
 from webui.queue.wording import capacity_in_words, looked_at, terms_in_words
 
 NEWEST_RULES = 3
+TOLD_FOR = timedelta(days=7)  # of a rule of the queue, which cannot be switched on again
 NEWEST_VERSIONS = 3
 
 
@@ -47,9 +52,19 @@ class ToReview:
 
 
 @dataclass(frozen=True)
+class SlowRule:
+    """A rule that was switched off by itself, because it took too long."""
+
+    name: str
+    endpoint: str
+    where: dict[str, UUID]
+
+
+@dataclass(frozen=True)
 class ToDecide:
     """For leads."""
 
+    slow_rules: list[SlowRule]  # of which whoever wrote them, and the other leads, are told here
     stuck: int
     extras: int
     capacity: Capacity
@@ -107,6 +122,7 @@ def to_decide(db: Session, project: Project) -> ToDecide:
     extras = select(func.count()).where(Review.project_id == project.id, Review.standing == "extra")
     keeping_up = capacity(db, project)
     return ToDecide(
+        slow_rules=_slow_rules(db, project),
         stuck=db.scalar(stuck_count(project)) or 0,
         extras=db.scalar(extras) or 0,
         capacity=keeping_up,
@@ -114,6 +130,17 @@ def to_decide(db: Session, project: Project) -> ToDecide:
         looked_at=looked_at(keeping_up),
         rules=_newest_rules(db, project),
     )
+
+
+def _slow_rules(db: Session, project: Project) -> list[SlowRule]:
+    of_policy = rules_of(project).where(PolicyRule.why_off == "too_slow")
+    of_queue = select(Rule).where(
+        Rule.project_id == project.id, Rule.overruns >= MAX_OVERRUNS, Rule.ended_at > clock.now() - TOLD_FOR
+    )
+    return [
+        *(SlowRule(rule.name, "policy.show_rule", {"policy_rule_id": rule.id}) for rule in db.scalars(of_policy)),
+        *(SlowRule(rule.name, "queue.show_rule", {"rule_id": rule.id}) for rule in db.scalars(of_queue)),
+    ]
 
 
 def _newest_rules(db: Session, project: Project) -> list[tuple[Rule, str, Draws]]:

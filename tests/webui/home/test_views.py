@@ -2,6 +2,8 @@ from datetime import timedelta
 
 from hitl.capture.models import Response
 from hitl.core import clock
+from hitl.live.policy.rules import PolicyTerms
+from hitl.live.policy.rules import create_rule as create_policy_rule
 from hitl.queue import items, leases
 from hitl.queue.drawing import apply_rules
 from hitl.queue.items import add_item
@@ -93,6 +95,21 @@ class TestShow:
         words = words_of(sign_in(lead).get(HOME).text)
 
         assert "+3 More comes in than gets reviewed 3 reviews are wanted in a day, 0 are made." in words
+
+    def test_it_tells_leads_of_rules_that_were_switched_off_by_themselves(self, committed, sign_in, desk, member):
+        slow = create_policy_rule(committed, desk, "Slow one", PolicyTerms(expression="true", when_nobody="refuse"))
+        slow.is_on, slow.why_off, slow.overruns = False, "too_slow", 3
+        create_policy_rule(committed, desk, "Fine one", PolicyTerms(expression="true", when_nobody="refuse"))
+        ended = create_rule(committed, desk, "Slow draw", Terms(rate=1))
+        ended.ended_at, ended.overruns = clock.now(), 3
+
+        page = sign_in(member("lead")).get(HOME).text
+
+        words = words_of(page)
+        assert "“Slow one” is off Its expression took too long three times" in words
+        assert "“Slow draw” is off" in words
+        assert "Fine one" not in words
+        assert f"/projects/hotel-desk/policy/{slow.id}" in page
 
     def test_it_names_stuck_items(self, committed, sign_in, desk, member):
         lead = member("lead")
