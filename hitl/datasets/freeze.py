@@ -81,6 +81,7 @@ def start_freeze(
         number=1 + (db.scalar(_newest_number(dataset)) or 0),
         selection=dataset.selection,
         may_train_default=settings_of(project).may_train_default,
+        looks_for_personal_data=settings_of(project).personal_data == "mark",
         created_by_id=by.id if by else None,
     )
     db.add(version)

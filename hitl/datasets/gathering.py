@@ -189,6 +189,10 @@ class _Blocks(dict[tuple[str, ...], Any]):
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
+    def of(self, may_train: tuple[str, ...], *texts: bytes | None) -> Any:
+        """Return why a row may not be trained on. texts: what people wrote for it: see Plan.why_text_blocked."""
+        return self[may_train] or self._plan.why_text_blocked(*texts)
+
     def __missing__(self, may_train: tuple[str, ...]) -> Any:
         self[may_train] = self._plan.why_blocked(may_train)
         return self[may_train]
@@ -199,7 +203,7 @@ def _judgement(responses: Responses, side_of: Callable[[str], Side], blocks: _Bl
     named = named_by("preference", row)
     a = Side(a_text) if a_id is None else side_of(a_id)
     b = Side(b_text) if b_id is None else side_of(b_id)
-    blocked = blocks[tuple([responses.may_train[name] for name in named])]
+    blocked = blocks.of(tuple([responses.may_train[name] for name in named]), a_text, b_text)
     return Judgement(identifier, cause_id, origin, outcome, distance, a, b, blocked, named)
 
 
@@ -207,7 +211,7 @@ def _shown(responses: Responses, side_of: Callable[[str], Side], blocks: _Blocks
     _, identifier, response_id, text, origin, cause_id = row
     reviewed = side_of(response_id)
     output = reviewed if text is None else Side(text)
-    blocked = blocks[(responses.may_train[response_id],)]
+    blocked = blocks.of((responses.may_train[response_id],), text)
     return Shown(identifier, cause_id, origin, reviewed, output, blocked, (response_id,))
 
 

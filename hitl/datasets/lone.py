@@ -76,6 +76,8 @@ def lone_rows(plan: Plan, batch: Batch) -> LoneRows:
 # Where what was learned has its origin and its cause, by kind.
 _ORIGIN = {"preference": 9, "demonstration": 4, "verdict": 4}
 _CAUSE = {"preference": 10, "demonstration": 5, "verdict": 5}
+# Where it has what a person wrote; none there: it is a response's.
+_OWN_TEXTS: dict[str, tuple[int, ...]] = {"preference": (4, 6), "demonstration": (3,), "verdict": ()}
 
 
 def _candidates(plan: Plan, batch: Batch) -> Iterator[int]:
@@ -89,7 +91,9 @@ def _candidates(plan: Plan, batch: Batch) -> Iterator[int]:
         row = batch.rows[place]
         if plan.kind == "preference" and row[7] not in ("a", "b"):
             continue
-        if not refused or refused.isdisjoint(named_by(plan.kind, row)):
+        if refused and not refused.isdisjoint(named_by(plan.kind, row)):
+            continue
+        if plan.why_text_blocked(*(row[at] for at in _OWN_TEXTS[plan.kind])) is None:
             yield place
 
 

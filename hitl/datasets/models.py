@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from hitl.core import clock
@@ -49,6 +49,8 @@ class DatasetVersion(Base):
     state: Mapped[str] = mapped_column(default="freezing")
     selection: Mapped[dict[str, Any]] = mapped_column(JSON)  # what this version took
     may_train_default: Mapped[str]  # what the project said of responses whose `may_train` is unknown
+    # The project marked personal data, so that what people wrote themselves is looked through as well.
+    looks_for_personal_data: Mapped[bool] = mapped_column(default=False, server_default=false())
     content_hash: Mapped[str | None]  # SHA-256 over the sorted hashes of the rows: the same on every machine
     lineage_hash: Mapped[str | None]
     manifest: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

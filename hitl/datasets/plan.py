@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from hitl.capture.personal_data import personal_data_in
 from hitl.datasets.models import DatasetVersion
 from hitl.datasets.pairs import LeftOutReason
 from hitl.datasets.selection import Kind, Selection
@@ -20,13 +21,15 @@ class Plan:
     kind: Kind
     selection: Selection
     may_train_default: str
+    looks_for_personal_data: bool = False  # in what people wrote: a response was marked when it was captured
 
     @classmethod
     def of(cls, version: DatasetVersion) -> "Plan":
         """Return the plan of a version."""
         dataset = version.dataset
         selection = Selection.model_validate(version.selection)
-        return cls(version.id, dataset.project_id, dataset.kind, selection, version.may_train_default)
+        looks = version.looks_for_personal_data and not selection.include_personal_data
+        return cls(version.id, dataset.project_id, dataset.kind, selection, version.may_train_default, looks)
 
     def why_blocked(self, may_train: Iterable[str]) -> LeftOutReason | None:
         """Return why rows made of responses with these `may_train` may not be trained on, if so.
@@ -42,3 +45,13 @@ class Plan:
             return "may_train_unknown"
         is_marked = any(value.endswith(HOLDS_PERSONAL_DATA) for value in said)
         return "personal_data" if is_marked and not self.selection.include_personal_data else None
+
+    def why_text_blocked(self, *texts: bytes | None) -> LeftOutReason | None:
+        """Return why what people wrote themselves may not be trained on, if so.
+
+        texts: messages as JSON; None of those that are a response's.
+        """
+        if not self.looks_for_personal_data:
+            return None
+        holds_some = any(personal_data_in(text.decode()) for text in texts if text is not None)
+        return "personal_data" if holds_some else None

@@ -129,6 +129,18 @@ class TestPreferences:
         assert (version.statistics["rows"], list(version.statistics["left_out"])) == (1, ["personal_data"])
         assert desk.freeze(f"all-{kind}", kind=kind, include_personal_data=True).statistics["rows"] == 3
 
+    @pytest.mark.parametrize("kind", ["preference", "demonstration"])
+    def test_in_a_project_that_marks_what_people_wrote_is_looked_through_too(self, desk, kind):
+        desk.write(lambda db: setattr(db.get_one(Project, desk.project.id), "settings", {"personal_data": "mark"}))
+        for asked in ("Alone?", "Twice?", "Twice?"):
+            desk.corrects(desk.response(asked, "no", may_train="yes"), f"Mail kim@example.org about {asked}")
+        desk.corrects(desk.response("Free?", "no", may_train="yes"), "Yes.")
+
+        version = desk.freeze(f"kept-{kind}", kind=kind)
+
+        assert (version.statistics["rows"], list(version.statistics["left_out"])) == (1, ["personal_data"])
+        assert desk.freeze(f"all-{kind}", kind=kind, include_personal_data=True).statistics["rows"] == 3
+
     def test_it_says_how_to_take_what_is_marked_when_nothing_else_is_left(self, desk):
         desk.corrects(desk.response("Marked?", "no", may_train="yes", personal_data="email,phone"), "Yes.")
 
