@@ -44,6 +44,7 @@ PARTS = (
     "hitl.review.subscribers",
     "hitl.preferences.subscribers",
     "hitl.datasets.jobs",
+    "hitl.gateway.jobs",
 )
 APIS = (
     "hitl.accounts",

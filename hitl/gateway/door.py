@@ -1,27 +1,39 @@
 """The gateway's routes: what an OpenAI client asks for when its `base_url` is ours."""
 
+import select
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import structlog
 from flask import Blueprint, Response, current_app, g, request
 
 from hitl.accounts.access import allow
 from hitl.accounts.permissions import Permission
 from hitl.core import outgoing
-from hitl.core.errors import Invalid, NotFound
+from hitl.core.errors import AppError, Invalid, NotFound
+from hitl.core.http import SIGN_OF_LIFE, stay_open
 from hitl.core.ids import new_id
 from hitl.gateway.answer_cache import Kept
 from hitl.gateway.budgets import ensure_within
 from hitl.gateway.conversations import HEADER, named_conversation
+from hitl.gateway.errors import NotAnswered
 from hitl.gateway.exchanges import Exchange
 from hitl.gateway.forwarding import Forwarded, broken_stream, error_event
+from hitl.gateway.gating import GatedCall, Steps, margin_seconds
 from hitl.gateway.runtime import EXTENSION, Gateway, ProjectState
+from hitl.gateway.saying import STREAM_TYPE, Said
+from hitl.gateway.turns import Repeats, asked_hash
+
+log = structlog.get_logger()
 
 bp = Blueprint("gateway", __name__, url_prefix="/gateway/<slug>/v1")
 
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+SIGN_SECONDS = 10.0  # between signs of life: proxies close silent connections
 CACHE_HEADER = "X-HITL-Cache"
 
 
@@ -42,7 +54,9 @@ def complete(slug: str) -> Response:
     state = _state(gateway)
     call = Call(gateway, state)
     ensure_within(state.limits, g.api_key.id, call.exchange.model)
-    return call.observe()
+    if state.handling.mode == "observe" or (state.handling.mode == "gate" and call.exchange.conversation is None):
+        return call.observe()  # a conversation that is only guessed is never held for a person
+    return call.gate()
 
 
 class Call:
@@ -88,6 +102,47 @@ class Call:
         self._record(status=forwarded.status)
         self._keep(forwarded.content_type)
         return _response(forwarded, forwarded.body)
+
+    def gate(self) -> Response:
+        """Answer once the policy or a person has decided."""
+        steps = GatedCall(
+            self.gateway, self.state, self.exchange, _headers(), self._repeats(), wants_stream=self.wants_stream
+        ).steps()
+        try:
+            next(steps)
+        except StopIteration as done:
+            return _as_response(done.value)
+        release = stay_open()
+        if self.wants_stream:
+            response = Response(_waiting(steps), content_type=STREAM_TYPE, headers=STREAM_HEADERS)
+            response.call_on_close(release)
+            return response
+        try:
+            return self._wait(steps)
+        finally:
+            release()
+
+    def _wait(self, steps: Steps) -> Response:
+        """Wait without a sign of life, and no longer than the project allows."""
+        limit = self.state.handling.hold_seconds - margin_seconds(self.state.handling)
+        try:
+            while time.monotonic() - self._began < limit:
+                if _has_left():
+                    return Response(status=499)  # which nobody reads; what is held waits for a repeat
+                next(steps)
+        except StopIteration as done:
+            return _as_response(done.value)
+        finally:
+            steps.close()
+        raise NotAnswered
+
+    def _repeats(self) -> Repeats:
+        conversation = self.exchange.conversation or ""
+        return Repeats(
+            asked_hash(conversation, self.exchange.request),
+            request.headers.get("Idempotency-Key"),
+            request.headers.get("X-Stainless-Retry-Count", "0") not in ("", "0"),
+        )
 
     def _stream(self, forwarded: Forwarded) -> Iterator[bytes]:
         """Hand on each piece as it comes. Whoever ends it early, what came so far is recorded."""
@@ -138,13 +193,51 @@ class Call:
         return round(time.monotonic() - self._began, 4)
 
 
+def _waiting(steps: Steps) -> Iterator[bytes]:
+    """Show signs of life until there is an answer. A reader who leaves ends the wait; what is held stays a while."""
+    shown_at = 0.0
+    try:
+        while True:
+            if time.monotonic() - shown_at >= SIGN_SECONDS:
+                shown_at = time.monotonic()
+                yield SIGN_OF_LIFE
+            next(steps)
+    except StopIteration as done:
+        yield done.value.body
+    except AppError as error:
+        yield error_event(error)
+    except Exception as error:
+        log.error("gateway_wait_failed", exc_info=error)
+        yield error_event(AppError("Something went wrong on our side. It has been logged."))
+    finally:
+        steps.close()
+
+
+def _has_left() -> bool:
+    """Whether the caller has closed the connection."""
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    if connection is None:
+        return False
+    try:
+        readable, _, _ = select.select([connection], [], [], 0)
+        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):
+        return True
+
+
+def _as_response(said: Said) -> Response:
+    response = Response(said.body, status=said.status, content_type=said.content_type)
+    for name, value in said.headers:
+        response.headers.add(name, value)
+    return response
+
+
 def _response(forwarded: Forwarded, body: Any) -> Response:
     response = Response(body, status=forwarded.status, content_type=forwarded.content_type, direct_passthrough=True)
     for name, value in forwarded.headers:
         response.headers.add(name, value)
     if forwarded.is_stream:
-        response.headers["Cache-Control"] = "no-cache"
-        response.headers["X-Accel-Buffering"] = "no"
+        response.headers.extend(STREAM_HEADERS)
     return response
 
 

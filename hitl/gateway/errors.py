@@ -1,6 +1,6 @@
 """The ways the gateway says no, in the shape of OpenAI's errors."""
 
-from hitl.core.errors import AppError, Conflict, Invalid, NotFound, TooManyRequests
+from hitl.core.errors import AppError, Conflict, Invalid, NotFound, TooManyRequests, Unavailable
 
 
 class NoUpstream(NotFound):
@@ -55,19 +55,15 @@ class ConversationIdInvalid(Invalid):
     code = "conversation_id_invalid"
 
 
-class NotAnswered(AppError):
+class NotAnswered(Unavailable):
     """Nobody has answered yet. Ask again: the answer is still being waited for."""
 
-    status = 503
-    type = "unavailable"
     code = "still_waiting"
 
 
-class NobodyCame(AppError):
+class NobodyCame(Unavailable):
     """This answer had to be looked at by a person, and nobody came in time. That is nobody's judgement of it."""
 
-    status = 503
-    type = "unavailable"
     code = "expired"
 
 
@@ -89,6 +85,12 @@ class ConversationMovedOn(Conflict):
     """The conversation has moved on; this answer is not wanted any more."""
 
     code = "moved_on"
+
+
+class ConversationNotNamed(Invalid):
+    """A person answers here. Say which conversation this is: X-HITL-Conversation, or metadata.conversation_id."""
+
+    code = "conversation_not_named"
 
 
 class RepeatDiffers(Invalid):

@@ -1,13 +1,15 @@
 """One call through the gateway: what was asked, what came back. It can be written to disk and read again."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from hitl.client.completions import Assembly
+from hitl.core.ids import new_id
 
 DATA = b"data:"
 
@@ -31,7 +33,6 @@ class Exchange:
     broke_off: str | None = None  # who ended a stream early: upstream, caller
     is_from_cache: bool = False
     is_captured: bool = False  # the gate has stored the response already: only usage is left to count
-    output: dict[str, Any] | None = field(default=None)  # of a gated answer, where it is known already
 
     @property
     def model(self) -> str:
@@ -46,6 +47,18 @@ class Exchange:
     def size(self) -> int:
         """Roughly, in bytes."""
         return len(self.body) + 2_000
+
+    def followed_by(self, messages: list[dict[str, Any]]) -> "Exchange":
+        """Return a new exchange about the same request, to which these messages are added."""
+        request = {**self.request, "messages": [*self.request["messages"], *messages]}
+        return Exchange(
+            id=new_id(),
+            project_id=self.project_id,
+            api_key_id=self.api_key_id,
+            request=request,
+            started_at=datetime.now(UTC).isoformat(),
+            conversation=self.conversation,
+        )
 
     def to_json(self) -> bytes:
         """Return it as one line."""

@@ -144,7 +144,8 @@ class Repeatable(Base):
     asked: Mapped[str]  # hash of the conversation, the model, the messages and the tools
     idempotency_key: Mapped[str | None]
     answers_number: Mapped[int]  # the user message that is waited on
-    hold_id: Mapped[UUID | None]  # of the draft that is held; none: a person is to answer by themselves
+    draft_id: Mapped[UUID | None]  # what the model would say; none: a person is to answer by themselves
+    hold_id: Mapped[UUID | None]  # under which the draft waits, or waited
     # When somebody last waited; a hold that nobody waits for any more is closed after a while.
     waited_at: Mapped[datetime] = mapped_column(default=clock.now)
     deadline_at: Mapped[datetime]

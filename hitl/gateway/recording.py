@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -257,14 +257,33 @@ def _rows(exchange: Exchange, placing: Placing, handling: Handling, keys: Keys) 
     messages = exchange.request.get("messages")
     if not answers or not isinstance(messages, list):
         return []
-    name = exchange.request.get("user") or exchange.request.get("safety_identifier")
-    end_user = name if isinstance(name, str) and 0 < len(name) <= 255 else None
+    end_user = end_user_of(exchange.request)
     hidden = None if end_user is None else pseudonym(keys, exchange.project_id, end_user)
     asker = Asker(exchange.api_key_id, hidden, datetime.fromisoformat(exchange.started_at))
     place = placing.place(exchange.conversation, messages, asker, exchange.id)
     if exchange.broke_off is None and len(answers) == 1:
         placing.remember(place, messages, answers[0][1]["output"], asker)
     return [row_of(exchange, place, end_user, fields, handling, index) for index, fields in answers]
+
+
+def end_user_of(request: Mapping[str, Any]) -> str | None:
+    """Return the application's name for the person who asks, if the request tells it."""
+    name = request.get("user") or request.get("safety_identifier")
+    return name if isinstance(name, str) and 0 < len(name) <= 255 and "\0" not in name else None
+
+
+def captured(db: Session, project: Project, exchange: Exchange, handling: Handling) -> UUID | None:
+    """Store the one answer of an exchange now, and return its id; None if it cannot be stored as it is.
+
+    Only its usage is left to be counted then.
+    """
+    keys = keys_of(db)
+    rows = _rows(exchange, Placing(db, project), handling, keys)
+    exchange.is_captured = True
+    if not rows:
+        return None
+    (result,) = _capture(db, project, rows[:1], [exchange], keys)
+    return result.id
 
 
 def row_of(

@@ -13,11 +13,13 @@ from sqlalchemy import select
 from hitl.accounts.keys import create_key
 from hitl.accounts.models import Project
 from hitl.capture.models import Response
+from hitl.core.database import Database
 from hitl.gateway.models import Usage
 from hitl.gateway.runtime import EXTENSION, Gateway
 from hitl.gateway.settings import change_handling
 from hitl.gateway.upstreams import add_upstream
 from tests.hitl import factories
+from tests.machine.cut import wire
 from tests.machine.openai_server import OpenAIServer, openai_server
 
 ASKED = [{"role": "user", "content": "When do you open?"}]
@@ -115,3 +117,18 @@ def place(bare_place, upstream) -> Place:
 @pytest.fixture
 def client(place) -> OpenAI:
     return place.client()
+
+
+@pytest.fixture
+def cut_place(database, place, app, tmp_path):
+    """A gateway that reaches its database over a wire."""
+    url = database.url
+    with wire(url.host or "127.0.0.1", url.port or 5432) as between:
+        reached = url.set(host="127.0.0.1", port=between.port).render_as_string(hide_password=False)
+        far = Database(reached, session_info=database.session_info, bell=database.bell)
+        settings = place.gateway.instance.settings
+        gateway = Gateway(dataclasses.replace(place.gateway.instance, settings=settings, database=far))
+        app.extensions[EXTENSION] = gateway
+        yield between, dataclasses.replace(place, gateway=gateway)
+        gateway.close()
+        far.close()

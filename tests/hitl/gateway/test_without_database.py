@@ -1,4 +1,3 @@
-import dataclasses
 import threading
 import time
 from datetime import UTC, datetime
@@ -14,11 +13,9 @@ from hitl.core.database import Database
 from hitl.core.ids import new_id
 from hitl.gateway.exchanges import Exchange
 from hitl.gateway.recording import record_exchanges
-from hitl.gateway.runtime import EXTENSION, Gateway
 from hitl.gateway.spool import Spool
 from tests.hitl import factories
 from tests.hitl.gateway.conftest import ASKED, SAID
-from tests.machine.cut import wire
 
 PATIENCE_SECONDS = 0.9  # what an answer may take though the database hangs; the machine may be busy
 
@@ -202,18 +199,3 @@ class Hanging:
     def __exit__(self, *_):
         self._session.rollback()
         self._session.close()
-
-
-@pytest.fixture
-def cut_place(database, place, app, tmp_path):
-    """A gateway that reaches its database over a wire."""
-    url = database.url
-    with wire(url.host or "127.0.0.1", url.port or 5432) as between:
-        reached = url.set(host="127.0.0.1", port=between.port).render_as_string(hide_password=False)
-        far = Database(reached, session_info=database.session_info)
-        settings = place.gateway.instance.settings
-        gateway = Gateway(dataclasses.replace(place.gateway.instance, settings=settings, database=far))
-        app.extensions[EXTENSION] = gateway
-        yield between, dataclasses.replace(place, gateway=gateway)
-        gateway.close()
-        far.close()
