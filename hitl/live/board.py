@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from hitl.accounts.models import User
@@ -20,8 +20,8 @@ from hitl.live.needs import KINDS
 from hitl.live.queries import live_conversations, needing_conversations
 
 ACTIVE = timedelta(hours=24)  # a conversation in which nobody said anything for longer is over, until somebody does
-SHOWN = 50  # of each group
-NEEDS_SHOWN = 200
+SHOWN = 60  # conversations in all, so that a busy board costs no more than a calm one
+NEEDING_SHOWN, WITH_PERSON_SHOWN, ALONE_SHOWN = 40, 20, 10  # of each group at least, if there are so many
 COUNTED = 1_000  # counting goes this far and no further
 
 Whose = Literal["all", "needs", "mine"]
@@ -56,7 +56,8 @@ def board_of(db: Session, project_id: UUID, by: User, *, whose: Whose = "all", s
     search: a piece of the newest message, of the application's own id, or of the end user's pseudonym.
     """
     found = _found(search)
-    needing = _group(db, needing_conversations(project_id).where(*found), NEEDS_SHOWN)
+    nothing = Group((), 0)
+    needing = _group(db, needing_conversations(project_id).where(*found), NEEDING_SHOWN) if whose != "mine" else nothing
     taken = LiveConversation.holder_id == by.id if whose == "mine" else LiveConversation.holder_id.is_not(None)
     with_person = live_conversations(project_id).where(taken, LiveConversation.needs_since.is_(None), *found)
     alone = live_conversations(project_id).where(
@@ -64,11 +65,12 @@ def board_of(db: Session, project_id: UUID, by: User, *, whose: Whose = "all", s
     )
     if not search:
         alone = alone.where(LiveConversation.last_at > clock.now() - ACTIVE)
-    nothing = Group((), 0)
+    people = _group(db, _newest_first(with_person), WITH_PERSON_SHOWN) if whose != "needs" else nothing
+    left = max(ALONE_SHOWN, SHOWN - len(needing.talks) - len(people.talks))
     return Board(
-        Group(sorted(needing.talks, key=urgency), needing.count) if whose != "mine" else nothing,
-        _group(db, _newest_first(with_person)) if whose != "needs" else nothing,
-        _group(db, _newest_first(alone)) if whose == "all" else nothing,
+        Group(sorted(needing.talks, key=urgency), needing.count),
+        people,
+        _group(db, _newest_first(alone), left) if whose == "all" else nothing,
         open_holds_in(db, [talk.id for talk in needing.talks]),
     )
 
@@ -90,21 +92,11 @@ def open_holds_in(db: Session, conversation_ids: Sequence[UUID]) -> dict[UUID, H
     return {hold.conversation_id: hold for hold in db.scalars(open_ones)}
 
 
-def older(db: Session, project_id: UUID, than: LiveConversation, limit: int = SHOWN) -> Sequence[LiveConversation]:
-    """Return the conversations with the bot alone that come after one of them."""
-    alone = live_conversations(project_id).where(
-        LiveConversation.holder_id.is_(None),
-        LiveConversation.needs_since.is_(None),
-        tuple_(LiveConversation.last_at, LiveConversation.id) < (than.last_at, than.id),
-    )
-    return db.scalars(_newest_first(alone).options(joinedload(LiveConversation.conversation)).limit(limit)).all()
-
-
 def _newest_first(query: Select[LiveConversation]) -> Select[LiveConversation]:
     return query.order_by(LiveConversation.last_at.desc(), LiveConversation.id.desc())
 
 
-def _group(db: Session, query: Select[LiveConversation], limit: int = SHOWN) -> Group:
+def _group(db: Session, query: Select[LiveConversation], limit: int) -> Group:
     shown = query.options(joinedload(LiveConversation.conversation), joinedload(LiveConversation.holder_user))
     talks = db.scalars(shown.limit(limit)).all()
     return Group(talks, len(talks) if len(talks) < limit else _count(db, query))

@@ -48,9 +48,9 @@ def live_conversations(project_id: UUID) -> Select[LiveConversation]:
 
 
 def needing_conversations(project_id: UUID) -> Select[LiveConversation]:
-    """The conversations of a project that need a person, the one that has for longest first."""
+    """The conversations of a project that need a person: those with a held draft first, then by how long they do."""
     needing = live_conversations(project_id).where(LiveConversation.needs_since.is_not(None))
-    return needing.order_by(LiveConversation.needs_since, LiveConversation.id)
+    return needing.order_by(LiveConversation.holder != "gate", LiveConversation.needs_since, LiveConversation.id)
 
 
 def open_holds(project_id: UUID) -> Select[Hold]:
