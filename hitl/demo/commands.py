@@ -1,11 +1,18 @@
 """`hitl demo`: the product on one's own machine, with real data, in a folder of its own."""
 
+import contextlib
+import os
+import socket
+import sys
+import threading
 from pathlib import Path
 
 import click
 
 from hitl.core.settings import Settings
-from hitl.demo.desk import SignIn, prepare
+from hitl.demo.application import Application, replay, serve
+from hitl.demo.companions import companions
+from hitl.demo.desk import SLUG, Demo, prepare
 from hitl.demo.upstream import listen
 from hitl.server import run_server
 
@@ -26,15 +33,25 @@ def demo(context: click.Context, port: int, folder: Path) -> None:
         return
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    chat_port, upstream_port = free_ports(2)
     settings = Settings(
         database_url=f"sqlite:///{folder / 'hitl.sqlite3'}",
         storage_url=str(folder / "storage"),
         secret=None,
         public_url=f"http://127.0.0.1:{port}",  # type: ignore[arg-type]  # pydantic reads it
+        private_hosts=f"127.0.0.1:{upstream_port}",
         web_processes=1,
     )
-    sign_ins = prepare(settings, folder, say=click.echo)
-    run_server(settings, f"127.0.0.1:{port}", when_ready=lambda: _introduce(port, sign_ins))
+    made = prepare(settings, folder, upstream=f"http://127.0.0.1:{upstream_port}/v1", say=click.echo)
+    service = f"http://127.0.0.1:{port}"
+    beside = companions(service, SLUG, made.application_key, chat_port=chat_port, upstream_port=upstream_port)
+    with beside as start:
+
+        def begin() -> None:
+            start()
+            _introduce(port, chat_port, made)
+
+        run_server(settings, f"127.0.0.1:{port}", when_ready=begin)
 
 
 @demo.command()
@@ -46,8 +63,33 @@ def upstream(port: int) -> None:
     server.serve_forever()
 
 
-def _introduce(port: int, sign_ins: list[SignIn]) -> None:
+@demo.command(hidden=True)
+@click.option("--service", required=True)
+@click.option("--project", required=True)
+@click.option("--chat-port", required=True, type=int)
+@click.option("--upstream-port", required=True, type=int)
+def application(service: str, project: str, chat_port: int, upstream_port: int) -> None:
+    """Serve the customer's chat and the bot, and let customers talk, until standard input ends. The key is HITL_KEY."""
+    talks = Application(service, project, os.environ["HITL_KEY"])
+    for server in (listen(upstream_port), serve(chat_port, talks)):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    replay(talks)
+    sys.stdin.read()  # whoever started this holds the other end, and lets go of it when they end, however they end
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports of this machine that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _introduce(port: int, chat_port: int, made: Demo) -> None:
     click.echo(f"\nReady on http://127.0.0.1:{port} (this machine only; Ctrl-C ends it, the next start goes on).\n")
-    for person in sign_ins:
+    for person in made.sign_ins:
         click.echo(f"  {person.role:<10}  {person.email:<24}  {person.password}")
     click.echo("\nBegin as the annotator: Review. Then as the lead: Queue. Then as the engineer: Datasets.")
+    click.echo("As the supervisor, Live: customers of the STAR dialogues talk to a bot; one answer waits for you soon.")
+    click.echo(f"Be a customer yourself: http://127.0.0.1:{chat_port}")

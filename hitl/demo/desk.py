@@ -1,7 +1,5 @@
 """The demo project: a support desk with real conversations, the people who work on it, and the rules that pick."""
 
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -26,10 +24,12 @@ from hitl.core.jobs import Worker
 from hitl.core.secrets import ensure_same_secret
 from hitl.core.settings import Settings
 from hitl.demo import real_data
+from hitl.demo.live_desk import prepare_live
+from hitl.demo.sign_ins import SignIn, kept_sign_ins
 from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, Terms, create_rule
 
 SLUG = "support-desk"
-ROLES = ("annotator", "lead", "engineer", "admin")
+ROLES = ("annotator", "lead", "supervisor", "engineer", "admin")
 Rows: TypeAlias = list[real_data.JsonObject]
 Keep: TypeAlias = Callable[[Session, Project, Rows, Instance], None]
 BATCH_ROWS = 20  # all five answers to a prompt come in one
@@ -50,18 +50,20 @@ none is fit to be sent, all are bad.
 
 
 @dataclass(frozen=True)
-class SignIn:
-    """How to sign in as somebody with this role."""
+class Demo:
+    """What the demo made: accounts, and a key for the chat application."""
 
-    role: str
-    email: str
-    password: str
+    sign_ins: list[SignIn]
+    application_key: str
 
 
-def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> list[SignIn]:
-    """Make the demo's database, or bring an earlier one up to date. Safe to interrupt and to run again."""
+def prepare(settings: Settings, folder: Path, *, upstream: str, say: Callable[[str], None]) -> Demo:
+    """Make the demo's database, or bring an earlier one up to date. Safe to interrupt and to run again.
+
+    upstream: address of the bot, as the gateway calls it this time.
+    """
     import_parts()
-    sign_ins = _kept_sign_ins(folder / "sign-ins.txt")
+    sign_ins = kept_sign_ins(folder / "sign-ins.txt", ROLES)
     instance = open_instance(settings)
     schema.upgrade(instance.database)
     ensure_same_secret(instance.database, instance.keys)
@@ -72,10 +74,12 @@ def prepare(settings: Settings, folder: Path, say: Callable[[str], None]) -> lis
             project = _open_desk(db, sign_ins)
     if is_new:
         say("Filling the demo project with real conversations …")
+    with instance.database.writing() as db:
+        key = prepare_live(db, project, sign_ins, folder / "application-key.txt", upstream)
     _bring_in(instance, project)
     Worker(instance.database).run_until_idle()
     instance.database.close()
-    return sign_ins
+    return Demo(sign_ins, key)
 
 
 def _open_desk(db: Session, sign_ins: list[SignIn]) -> Project:
@@ -131,13 +135,3 @@ def _in_turn(sources: Iterable[tuple[Keep, Iterator[real_data.JsonObject]]]) -> 
     while batches := [(keep, batch, rows) for keep, rows in remaining if (batch := list(islice(rows, BATCH_ROWS)))]:
         yield from ((keep, batch) for keep, batch, _ in batches)
         remaining = [(keep, rows) for keep, _, rows in batches]
-
-
-def _kept_sign_ins(path: Path) -> list[SignIn]:
-    """Return the demo's accounts; their passwords are made once and kept in a file that only its owner reads."""
-    if not path.exists():
-        made = [SignIn(role, f"{role}@demo.example", secrets.token_urlsafe(12)) for role in ROLES]
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.writelines(f"{person.role} {person.email} {person.password}\n" for person in made)
-    return [SignIn(*line.split()) for line in path.read_text().splitlines()]

@@ -97,6 +97,14 @@ def star_exchanges() -> Iterator[tuple[str, str, str]]:
                 asked = ""
 
 
+def star_customers() -> Iterator[tuple[str, list[str]]]:
+    """Yield what the customers of the shipped STAR dialogues wrote, dialogue by dialogue, with its name."""
+    for dialogue in _rows("star_dialogues"):
+        lines = [str(message["content"]) for message in dialogue["messages"] if message["role"] == "user"]
+        if lines:
+            yield dialogue["id"], lines
+
+
 def model_responses() -> Iterator[JsonObject]:
     """Yield 765 answers: five models on the same 153 prompts, one answer each."""
     for row in _rows("model_outputs"):
