@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
 from hitl.core.canonical import content_hash
+from hitl.core.database import insert_into
+from hitl.core.ids import new_id
 from hitl.gateway.errors import ConversationIdInvalid
 from hitl.gateway.models import Thread
 
@@ -72,6 +74,7 @@ class Placing:
 
     def __init__(self, db: Session, project: Project) -> None:
         self._db, self._project = db, project
+        self._moved: dict[str, dict[str, Any]] = {}  # rows of threads, by conversation, until `store`
 
     def place(self, named: str | None, messages: Sequence[Any], asker: Asker, exchange_id: UUID) -> Place:
         """Return the conversation of a request."""
@@ -81,31 +84,54 @@ class Placing:
         if earlier:
             alike = self._alike(transcript(earlier), asker)
             if len(alike) == 1:
-                return Place(alike[0].conversation, is_guessed=True)
+                return Place(alike[0], is_guessed=True)
         return Place(f"gw-{exchange_id}", is_guessed=True)
 
     def remember(self, place: Place, messages: Sequence[Any], output: Mapping[str, Any], asker: Asker) -> None:
         """Note how far a conversation has come."""
-        thread = self._db.scalar(
-            select(Thread).where(Thread.project_id == self._project.id, Thread.conversation == place.conversation)
-        )
-        if thread is None:
-            thread = Thread(project_id=self._project.id, conversation=place.conversation, is_guessed=False)
-            self._db.add(thread)
-        thread.api_key_id, thread.end_user = asker.api_key_id, asker.end_user
-        thread.transcript, thread.last_at = transcript([*messages, output]), asker.at
-        thread.is_guessed = thread.is_guessed or place.is_guessed
-        self._db.flush()
+        before = self._moved.get(place.conversation, {})
+        self._moved[place.conversation] = {
+            "id": before.get("id") or new_id(),
+            "project_id": self._project.id,
+            "conversation": place.conversation,
+            "api_key_id": asker.api_key_id,
+            "end_user": asker.end_user,
+            "transcript": transcript([*messages, output]),
+            "is_guessed": place.is_guessed or before.get("is_guessed", False),
+            "last_at": asker.at,
+        }
 
-    def _alike(self, stands_at: str, asker: Asker) -> Sequence[Thread]:
-        query = select(Thread).where(
+    def store(self) -> None:
+        """Write down what was remembered, all at once: a statement for each would cost more than all the rest."""
+        if not self._moved:
+            return
+        rows = [row for _, row in sorted(self._moved.items())]  # in one order, so that nobody waits in a circle
+        statement = insert_into(self._db, Thread)
+        changed: dict[str, Any] = {
+            name: statement.excluded[name] for name in ("api_key_id", "end_user", "transcript", "last_at")
+        }
+        changed["is_guessed"] = or_(Thread.is_guessed, statement.excluded.is_guessed)
+        statement = statement.on_conflict_do_update(index_elements=["project_id", "conversation"], set_=changed)
+        self._db.execute(statement, rows)
+        self._moved.clear()
+
+    def _alike(self, stands_at: str, asker: Asker) -> list[str]:
+        """Return conversations that stand exactly there; two are as good as many."""
+        query = select(Thread.conversation).where(
             Thread.api_key_id == asker.api_key_id,
             Thread.transcript == stands_at,
             Thread.project_id == self._project.id,
             Thread.end_user.is_(None) if asker.end_user is None else Thread.end_user == asker.end_user,
             Thread.last_at > asker.at - ACTIVE,
+            Thread.conversation.not_in(list(self._moved)),
         )
-        return self._db.scalars(query.limit(2)).all()
+        moved_there = [name for name, row in self._moved.items() if _stands(row, stands_at, asker)]
+        return [*moved_there, *self._db.scalars(query.limit(2))]
+
+
+def _stands(row: Mapping[str, Any], stands_at: str, asker: Asker) -> bool:
+    is_theirs = (row["api_key_id"], row["end_user"]) == (asker.api_key_id, asker.end_user)
+    return is_theirs and row["transcript"] == stands_at and bool(row["last_at"] > asker.at - ACTIVE)
 
 
 def _plain(message: Any) -> Any:

@@ -211,6 +211,7 @@ def record_exchanges(db: Session, project: Project, exchanges: Sequence[Exchange
         for row in _rows(exchange, placing, handling, keys):
             rows.append(row)
             owners.append(exchange)
+    placing.store()
     results = _capture(db, project, rows, owners, keys)
     created = {id(owner) for owner, result in zip(owners, results, strict=True) if result.status == "created"}
     refused = [result for result in results if result.status == "rejected"]
@@ -278,7 +279,9 @@ def captured(db: Session, project: Project, exchange: Exchange, handling: Handli
     Only its usage is left to be counted then.
     """
     keys = keys_of(db)
-    rows = _rows(exchange, Placing(db, project), handling, keys)
+    placing = Placing(db, project)
+    rows = _rows(exchange, placing, handling, keys)
+    placing.store()
     exchange.is_captured = True
     if not rows:
         return None
