@@ -103,11 +103,10 @@ class TestKeyboard:
         page.goto(f"{address}{at(held)}")
 
         page.keyboard.press("t")
-        expect(page.get_by_label("You speak, the bot is silent")).to_be_visible(timeout=3000)
-        page.keyboard.press("e")
+        expect(page.get_by_label("You speak, the bot is silent")).to_be_focused(timeout=3000)
         page.keyboard.type("This is Kim.")
         page.keyboard.press("Control+Enter")
-        expect(page.get_by_role("log")).to_contain_text("This is Kim.", timeout=3000)
+        expect(page.get_by_role("log").get_by_text("This is Kim.", exact=True)).to_be_visible(timeout=3000)
         page.keyboard.press("Escape")
         page.keyboard.press("b")
         expect(page.get_by_role("log")).to_contain_text("Kim handed it back to the bot.", timeout=3000)
