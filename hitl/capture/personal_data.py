@@ -111,7 +111,7 @@ def _finders_for(text: str) -> Iterator[Callable[[str], Iterator[Found]]]:
         yield _keys
     if "@" in text:
         yield _emails
-    if _DOTTED.search(text) or "::" in text or text.count(":") >= 7:
+    if _DOTTED.search(text) or text.count(":") >= 2:
         yield _addresses
     if _DIGITS_TOGETHER.search(text):
         yield from (_ibans, _cards, _identities, _phones)
@@ -130,16 +130,20 @@ def _emails(text: str) -> Iterator[Found]:
     yield from _matches("email", _EMAIL, text)
 
 
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)")
+# Patterns begin with what is rare in a text and found quickly; what stands before is looked at afterwards.
+_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]|\.[0-9])")
+_IPV6_INSIDE = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _VERSION = re.compile(r"(?:\bv|version|release|build|firmware|chapter|section)[ .:]{0,2}$", re.IGNORECASE)
 
 
 def _addresses(text: str) -> Iterator[Found]:
     for one in _matches("ip", _IPV4, text):
-        if _is_address(one.text) and not _VERSION.search(text, max(0, one.start - 12), one.start):
+        goes_on = text[one.start - 1 : one.start].isdigit() or text[one.start - 1 : one.start] == "."
+        is_version = _VERSION.search(text, max(0, one.start - 12), one.start) is not None
+        if not goes_on and not is_version and _is_address(one.text):
             yield one
-    if "::" in text or text.count(":") >= 7:
+    if _IPV6_INSIDE.search(text):
         yield from (one for one in _matches("ip", _IPV6, text) if _is_address(one.text))
 
 
@@ -325,10 +329,10 @@ def _keys(text: str) -> Iterator[Found]:
 
 def _passwords(text: str) -> Iterator[Found]:
     end = 0
-    for piece in _CUE_PIECE.finditer(text):
-        if piece.start() < end:
+    for at in _places_of_cues(text):
+        if at < end:
             continue
-        found = _AFTER_A_CUE.search(text, max(0, piece.start() - _CUE_BEGINS), piece.end() + _PASSWORD_ENDS)
+        found = _AFTER_A_CUE.search(text, max(0, at - _CUE_BEGINS), at + _PASSWORD_ENDS)
         if found is None:
             continue
         end = found.end()
@@ -337,8 +341,20 @@ def _passwords(text: str) -> Iterator[Found]:
             yield Found("secret", found.start(1), found.start(1) + len(said), said)
 
 
-_CUE_PIECE = re.compile("|".join(_CUE_PIECES), re.IGNORECASE)
 _CUE_BEGINS, _PASSWORD_ENDS = 8, 160  # characters: "access key", and what comes after it
+
+
+def _places_of_cues(text: str) -> list[int]:
+    lowered = text.lower()
+    if len(lowered) != len(text):  # some capitals become two letters
+        lowered = "".join(char.lower() if char.isascii() else char for char in text)
+    places = []
+    for piece in _CUE_PIECES:
+        at = lowered.find(piece)
+        while at >= 0:
+            places.append(at)
+            at = lowered.find(piece, at + 1)
+    return sorted(places)
 
 
 def _is_no_word(text: str) -> bool:

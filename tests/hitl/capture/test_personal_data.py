@@ -58,6 +58,7 @@ class TestFinding:
             ("AKIAIOSFODNN7EXAMPLE", "secret", "AKIAIOSFODNN7EXAMPLE"),
             ('DB_PASS = "1HOVb%ckr"', "secret", "1HOVb%ckr"),
             ("my password is W!nter2024.", "secret", "W!nter2024"),
+            ("İİİİ my Password: W!nter2024.", "secret", "W!nter2024"),  # each of these is two letters in small
             ("postgresql://kim:hunter22@db.example.org/x", "secret", "hunter22"),
             (f"here: {PRIVATE_KEY}", "secret", PRIVATE_KEY),
         ],
