@@ -101,6 +101,7 @@ class TestGate:
         assert told.value.body["code"] == "still_waiting"
         assert told.value.response.headers["Retry-After"]
 
+        desk.place.set(hold_seconds=30)
         again = desk.ask()
         desk.decide(lambda db, talk, hold, by: holding.approve(db, talk, hold, by, read_to=talk.last_number))
         assert again.result(WAIT_SECONDS).choices[0].message.content == SAID
