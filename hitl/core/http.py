@@ -153,7 +153,10 @@ def event_stream(chunks: Iterator[bytes]) -> Response:
 
     def body() -> Iterator[bytes]:
         yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
-        yield from chunks
+        try:
+            yield from chunks
+        except (DBAPIError, NoFreeConnection) as error:
+            log.warning("stream_ends", error=str(error))  # its reader comes again, and goes on where it was
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     response = Response(body(), mimetype=STREAM_TYPE, headers=headers)
