@@ -57,8 +57,6 @@ from hitl.live.schemas import (
     CustomerMessageBody,
     DecisionBody,
     DeliveryBody,
-    DraftBody,
-    DraftOut,
     DraftPath,
     EventOut,
     EventPage,
@@ -68,6 +66,8 @@ from hitl.live.schemas import (
     HoldList,
     HoldOut,
     HoldPath,
+    LiveDraftBody,
+    LiveDraftOut,
     MessageBody,
     PieceBody,
     TextBody,
@@ -175,9 +175,9 @@ def post_message(path: ConversationPath, body: MessageBody) -> HttpResponse:
     return _kept_unsent(NotYours()) if said is None else answer(for_staff(said), 201)
 
 
-@bp.post("/conversations/<uuid:conversation_id>/drafts", responses={201: DraftOut})
+@bp.post("/conversations/<uuid:conversation_id>/drafts", responses={201: LiveDraftOut})
 @allow(Permission.CAPTURE)
-def propose_draft(path: ConversationPath, body: DraftBody) -> HttpResponse:
+def propose_draft(path: ConversationPath, body: LiveDraftBody) -> HttpResponse:
     """Say what the bot would answer, and learn whether to send it. The response is captured whatever happens.
 
     `send`: show it now. `wait`: a person looks at it; ask `GET /drafts/{id}?wait_seconds=30`. `drop`: it came too late.
@@ -195,7 +195,7 @@ def propose_draft(path: ConversationPath, body: DraftBody) -> HttpResponse:
     return answer(draft_as_json(decision_about(g.db, draft)), 201)
 
 
-@bp.get("/drafts/<uuid:draft_id>", responses={200: DraftOut})
+@bp.get("/drafts/<uuid:draft_id>", responses={200: LiveDraftOut})
 @allow(Permission.CAPTURE, Permission.SUPERVISE)
 def show_draft(path: DraftPath, query: WaitQuery) -> HttpResponse:
     """Say what is to become of a draft; with `wait_seconds` as soon as it waits no more, or when that time is over."""
@@ -219,7 +219,7 @@ def send_piece(path: DraftPath, body: PieceBody) -> HttpResponse:
     return answer({"go_on": speaking.go_on_streaming(g.db, draft, body.text)})
 
 
-@bp.post("/drafts/<uuid:draft_id>/end", responses={200: DraftOut})
+@bp.post("/drafts/<uuid:draft_id>/end", responses={200: LiveDraftOut})
 @allow(Permission.CAPTURE)
 def end_draft(path: DraftPath) -> HttpResponse:
     """Say that a streamed draft went out whole. What was cut off stays cut off."""

@@ -81,7 +81,7 @@ class CustomerMessageBody(ApiModel):
     text: Text
 
 
-class DraftBody(ApiModel):
+class LiveDraftBody(ApiModel):
     """What the bot would say."""
 
     answers: Number = Field(description="Number of the user message that it answers; 0: it opens the conversation")
@@ -215,7 +215,7 @@ class EventPage(ApiModel):
     last_number: int = Field(description="Ask for what comes after it")
 
 
-class DraftOut(ApiModel):
+class LiveDraftOut(ApiModel):
     """What is to become of a draft."""
 
     id: UUID
@@ -324,7 +324,7 @@ def hold_as_json(hold: Hold) -> dict[str, Any]:
 
 def draft_as_json(decision: DraftDecision) -> dict[str, Any]:
     """Return what is to become of a draft."""
-    return DraftOut(
+    return LiveDraftOut(
         id=decision.draft.id,
         response_id=decision.draft.response_id,
         decision=decision.word,

@@ -16,10 +16,10 @@ from hitl.webhooks.schemas import (
     DeliveryPath,
     DeliveryQuery,
     NewWebhook,
-    SwitchBody,
     WebhookList,
     WebhookOut,
     WebhookPath,
+    WebhookSwitchBody,
     WebhookWithSecret,
     delivery_as_json,
     webhook_as_json,
@@ -53,7 +53,7 @@ def list_webhooks(path: ProjectPath) -> HttpResponse:
 
 @bp.put("/webhooks/<uuid:webhook_id>/switch", responses={200: WebhookOut})
 @allow(Permission.ADMIN)
-def switch_webhook(path: WebhookPath, body: SwitchBody) -> HttpResponse:
+def switch_webhook(path: WebhookPath, body: WebhookSwitchBody) -> HttpResponse:
     """Tell an address, or not for now."""
     webhook = addresses.webhook_of_project(g.db, g.project, path.webhook_id)
     addresses.switch(g.db, g.project, webhook, on=body.is_on, by=g.user)

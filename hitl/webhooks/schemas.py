@@ -31,7 +31,7 @@ class NewWebhook(ApiModel):
     kinds: list[Kind]
 
 
-class SwitchBody(ApiModel):
+class WebhookSwitchBody(ApiModel):
     """Whether it is told."""
 
     is_on: bool
