@@ -93,7 +93,7 @@ class TestGate:
         assert told.value.body["code"] == "expired"  # which is nobody's refusal
 
     def test_a_request_ends_before_the_projects_limit_and_its_repeat_goes_on(self, desk):
-        desk.place.set(hold_seconds=2)
+        desk.place.set(hold_seconds=6)
         desk.hold_all(deadline_seconds=60)
         with pytest.raises(openai.InternalServerError) as told:
             desk.ask().result(WAIT_SECONDS)
@@ -101,7 +101,6 @@ class TestGate:
         assert told.value.body["code"] == "still_waiting"
         assert told.value.response.headers["Retry-After"]
 
-        desk.place.set(hold_seconds=30)
         again = desk.ask()
         desk.decide(lambda db, talk, hold, by: holding.approve(db, talk, hold, by, read_to=talk.last_number))
         assert again.result(WAIT_SECONDS).choices[0].message.content == SAID
