@@ -42,6 +42,11 @@ def js(folder: str, filename: str) -> Markup:
     return Markup('<script src="{}" defer></script>').format(asset(folder, filename))
 
 
+def js_before_page(folder: str, filename: str) -> Markup:
+    """Return the tag of a script that runs before anything of the page is seen; in the head alone, and small."""
+    return Markup('<script src="{}"></script>').format(asset(folder, filename))
+
+
 def keep_static_files(response: Response) -> Response:
     """Let browsers keep a static file asked for by its content's hash; have them ask again for any other."""
     folder, _, kind = (request.endpoint or "").rpartition(".")
@@ -84,8 +89,8 @@ def _packed(path: Path, changed_at_ns: int) -> bytes | None:
 
 
 def register_assets(app: Flask) -> None:
-    """Give templates `asset`, `css` and `js`, and static files their cache headers."""
-    app.jinja_env.globals.update(asset=asset, css=css, js=js)
+    """Give templates `asset`, `css`, `js` and `js_before_page`, and static files their cache headers."""
+    app.jinja_env.globals.update(asset=asset, css=css, js=js, js_before_page=js_before_page)
     app.after_request(keep_static_files)
 
 

@@ -1,5 +1,6 @@
 """Live conversations in a real browser: as they happen, by keyboard, with colleagues."""
 
+import re
 import time
 
 import pytest
@@ -96,6 +97,26 @@ class TestKeyboard:
 
         expect(page.get_by_role("log")).to_contain_text("Please see a doctor.", timeout=3000)
         expect(page.get_by_role("log")).to_contain_text("Kim edited the draft.")
+
+    @pytest.mark.parametrize(("letter", "field"), [("e", "#draft"), ("n", "#note"), ("w", "#whisper-text")])
+    def test_a_key_is_not_lost_while_the_page_still_loads(
+        self, address, enter, browsing, supervisor, held, letter, field
+    ):
+        """Else what is typed next acts as keys: "a" sends the draft, "t" takes over."""
+        page = browsing.open()
+        enter(page, supervisor)
+        waiting = []
+        page.route(lambda url: ".js" in url and "/keys.js" not in url, lambda route: waiting.append(route))
+        page.goto(f"{address}{at(held)}", wait_until="commit")
+        expect(page.get_by_role("heading", name="Held, not sent")).to_be_visible()
+
+        page.keyboard.press(letter)
+        page.keyboard.type(" What a number not to trust.")
+
+        expect(page.locator(field)).to_have_value(re.compile(r" What a number not to trust\.$"))
+        assert waiting
+        for route in waiting:
+            route.continue_()
 
     def test_take_over_write_and_hand_back(self, address, enter, browsing, supervisor, held):
         page = browsing.open()

@@ -1,7 +1,8 @@
 /* One map of keys for every page. Single keys act only outside text fields, and not at all where the person
    switched them off; Esc and Ctrl+Enter always work.
 
-   data-key="s"        on a button or link: the key presses it; on a text field: the key goes there
+   data-key="s"        on a button or link: the key presses it; on a text field: the key goes there;
+                       on a summary: the key opens it and goes to its first field
    data-enter-submits  on a form: Enter outside a field, and Ctrl+Enter inside one, submit it */
 "use strict";
 
@@ -54,7 +55,13 @@
       if (target.setSelectionRange && target instanceof HTMLTextAreaElement) target.setSelectionRange(target.value.length, target.value.length);
     } else {
       target.click();
+      if (target.matches("summary")) enterForm(target.parentElement);
     }
+  }
+
+  /* What is typed next is for the form that a key opened, and must not act as keys. */
+  function enterForm(details) {
+    if (details.open && !details.contains(document.activeElement)) details.querySelector("textarea, select")?.focus();
   }
 
   document.addEventListener("keydown", (event) => {
