@@ -66,6 +66,7 @@ class Call:
         """Read the request. Raises Invalid and its kin."""
         self.gateway, self.state = gateway, state
         self._began = time.monotonic()
+        self._connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
         asked = request.get_json()
         if not isinstance(asked, dict):
             raise Invalid("The body of a request is a JSON object.")
@@ -105,36 +106,47 @@ class Call:
 
     def gate(self) -> Response:
         """Answer once the policy or a person has decided."""
-        steps = GatedCall(
+        call = GatedCall(
             self.gateway, self.state, self.exchange, _headers(), self._repeats(), wants_stream=self.wants_stream
-        ).steps()
+        )
+        steps = call.steps()
         try:
             next(steps)
         except StopIteration as done:
-            return _as_response(done.value)
+            return self._answered(call, done.value)
         release = stay_open()
         if self.wants_stream:
-            response = Response(_waiting(steps), content_type=STREAM_TYPE, headers=STREAM_HEADERS)
+            response = Response(
+                _waiting(call, steps, self._connection), content_type=STREAM_TYPE, headers=STREAM_HEADERS
+            )
             response.call_on_close(release)
             return response
         try:
-            return self._wait(steps)
+            return self._wait(call, steps)
         finally:
             release()
 
-    def _wait(self, steps: Steps) -> Response:
+    def _wait(self, call: GatedCall, steps: Steps) -> Response:
         """Wait without a sign of life, and no longer than the project allows."""
         limit = self.state.handling.hold_seconds - margin_seconds(self.state.handling)
         try:
             while time.monotonic() - self._began < limit:
-                if _has_left():
+                if _has_left(self._connection):
                     return Response(status=499)  # which nobody reads; what is held waits for a repeat
                 next(steps)
         except StopIteration as done:
-            return _as_response(done.value)
+            return self._answered(call, done.value)
         finally:
             steps.close()
         raise NotAnswered
+
+    def _answered(self, call: GatedCall, said: Said) -> Response:
+        if not _has_left(self._connection):
+            call.note_told()
+        response = Response(said.body, status=said.status, content_type=said.content_type)
+        for name, value in said.headers:
+            response.headers.add(name, value)
+        return response
 
     def _repeats(self) -> Repeats:
         conversation = self.exchange.conversation or ""
@@ -193,7 +205,7 @@ class Call:
         return round(time.monotonic() - self._began, 4)
 
 
-def _waiting(steps: Steps) -> Iterator[bytes]:
+def _waiting(call: GatedCall, steps: Steps, connection: socket.socket | None) -> Iterator[bytes]:
     """Show signs of life until there is an answer. A reader who leaves ends the wait; what is held stays a while."""
     shown_at = 0.0
     try:
@@ -204,6 +216,8 @@ def _waiting(steps: Steps) -> Iterator[bytes]:
             next(steps)
     except StopIteration as done:
         yield done.value.body
+        if not _has_left(connection):
+            call.note_told()
     except AppError as error:
         yield error_event(error)
     except Exception as error:
@@ -213,9 +227,8 @@ def _waiting(steps: Steps) -> Iterator[bytes]:
         steps.close()
 
 
-def _has_left() -> bool:
+def _has_left(connection: socket.socket | None) -> bool:
     """Whether the caller has closed the connection."""
-    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
     if connection is None:
         return False
     try:
@@ -223,13 +236,6 @@ def _has_left() -> bool:
         return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
     except (OSError, ValueError):
         return True
-
-
-def _as_response(said: Said) -> Response:
-    response = Response(said.body, status=said.status, content_type=said.content_type)
-    for name, value in said.headers:
-        response.headers.add(name, value)
-    return response
 
 
 def _response(forwarded: Forwarded, body: Any) -> Response:

@@ -41,6 +41,7 @@ from hitl.gateway.turns import (
     begin_turn,
     earlier_request,
     has_said_more,
+    note_told,
     project_in,
     propose,
     remember_request,
@@ -87,6 +88,7 @@ class GatedCall:
         self._began = time.monotonic()
         self._came: Said | None = None  # the model's newest answer as it came
         self._came_as: UUID | None = None  # of which draft
+        self._waits_in: UUID | None = None  # the conversation in which a person's decision is, or was, waited for
         if exchange.conversation is None:
             raise ConversationNotNamed
         if exchange.request.get("n") not in (None, 1):
@@ -104,6 +106,16 @@ class GatedCall:
         except DATABASE_TROUBLE as error:
             log.warning("gateway_gates_without_database", error=str(error), then=self._handling.when_database_down)
             return self._without_database()
+
+    def note_told(self) -> None:
+        """Note that the caller gets the answer, so that only somebody who did not get it is owed it."""
+        if self._waits_in is None:
+            return
+        try:
+            with self._database.writing() as db:
+                note_told(db, self._waits_in, self._repeats.asked)
+        except DATABASE_TROUBLE as error:
+            log.warning("gateway_cannot_note_an_answer", error=str(error))  # a repeat gets it once more
 
     # --- The way of a call --------------------------------------------------------------------------------------------
 
@@ -136,6 +148,8 @@ class GatedCall:
             hold = decision_about(db, draft).hold
             deadline_at = self._deadline() if hold is None else hold.deadline_at
             remember_request(db, self._exchange, turn, self._repeats, draft=draft, deadline_at=deadline_at)
+        if hold is not None:
+            self._waits_in = turn.conversation_id
         self._came_as = draft.id
         self._record()
         return (yield from self._by_decision(turn, draft.id, drafts_left))
@@ -182,6 +196,7 @@ class GatedCall:
         if is_new:
             with self._database.writing() as db:
                 remember_request(db, self._exchange, turn, self._repeats, draft=None, deadline_at=deadline_at)
+            self._waits_in = turn.conversation_id
         while clock.now() < deadline_at:
             with self._in_patience(deadline_at), self._database.reading() as db:
                 event = answer_after(db, turn.conversation_id, turn.answers_number)
@@ -216,6 +231,7 @@ class GatedCall:
         with self._database.writing() as db:
             turn = turn_of(db, earlier)
             still_waited_for(db, turn.conversation_id, earlier.asked)
+        self._waits_in = turn.conversation_id
         if earlier.draft_id is not None:
             return (yield from self._by_decision(turn, earlier.draft_id, MAX_DRAFTS))
         return (yield from self._by_person(turn, earlier.deadline_at, is_new=False))

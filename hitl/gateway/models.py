@@ -149,4 +149,6 @@ class Repeatable(Base):
     # When somebody last waited; a hold that nobody waits for any more is closed after a while.
     waited_at: Mapped[datetime] = mapped_column(default=clock.now)
     deadline_at: Mapped[datetime]
+    # When what became of it was answered to somebody; until then its repeat is owed the answer.
+    told_at: Mapped[datetime | None]
     made_at: Mapped[datetime] = mapped_column(default=clock.now)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, Update, select, update
 from sqlalchemy.orm import Session
 
 from hitl.accounts.models import Project
@@ -161,7 +161,7 @@ def earlier_request(db: Session, api_key_id: UUID, repeats: Repeats) -> Repeatab
     newest = db.scalars(alike.order_by(Repeatable.id.desc()).limit(1)).first()
     if newest is None:
         return None
-    return newest if repeats.is_retry or _is_waited_for(db, newest) else None
+    return newest if repeats.is_retry or _is_waited_for(db, newest) or _is_owed(db, newest) else None
 
 
 def remember_request(
@@ -175,6 +175,7 @@ def remember_request(
 ) -> None:
     """Note a request and what is to become of it, so that its repeat finds that. draft: none: a person is to answer."""
     hold_id = None if draft is None else db.scalar(select(Hold.id).where(Hold.draft_id == draft.id))
+    waits = draft is None or hold_id is not None
     row = {
         "id": new_id(),
         "project_id": exchange.project_id,
@@ -187,9 +188,11 @@ def remember_request(
         "hold_id": hold_id,
         "waited_at": clock.now(),
         "deadline_at": deadline_at,
+        "told_at": None if waits else clock.now(),
         "made_at": clock.now(),
     }
-    known = {name: row[name] for name in ("draft_id", "hold_id", "answers_number", "waited_at", "deadline_at")}
+    changed = ("draft_id", "hold_id", "answers_number", "waited_at", "deadline_at", "told_at")
+    known = {name: row[name] for name in changed}
     statement = insert_into(db, Repeatable).values(row)
     if repeats.idempotency_key is not None:  # a refused draft is followed by another one to the same request
         statement = statement.on_conflict_do_update(
@@ -202,8 +205,16 @@ def remember_request(
 
 def still_waited_for(db: Session, conversation_id: UUID, asked: str) -> None:
     """Note that somebody waits for the answer to a request."""
-    waiting = (Repeatable.conversation_id == conversation_id) & (Repeatable.asked == asked)
-    db.execute(update(Repeatable).where(waiting).values(waited_at=clock.now()))
+    db.execute(_update_of(conversation_id, asked).values(waited_at=clock.now()))
+
+
+def note_told(db: Session, conversation_id: UUID, asked: str) -> None:
+    """Note that somebody who waited gets what became of a request: who asks the same later asks anew."""
+    db.execute(_update_of(conversation_id, asked).where(Repeatable.told_at.is_(None)).values(told_at=clock.now()))
+
+
+def _update_of(conversation_id: UUID, asked: str) -> Update:
+    return update(Repeatable).where(Repeatable.conversation_id == conversation_id, Repeatable.asked == asked)
 
 
 def abandoned_holds(before: datetime) -> Select[Repeatable]:
@@ -223,6 +234,17 @@ def _is_waited_for(db: Session, request: Repeatable) -> bool:
     if request.draft_id is not None or request.deadline_at <= clock.now():
         return False
     return answer_after(db, request.conversation_id, request.answers_number) is None
+
+
+def _is_owed(db: Session, request: Repeatable) -> bool:
+    """Whether the answer came while nobody waited, and still is the answer to the user's newest words."""
+    if request.told_at is not None:
+        return False
+    talk = db.get_one(LiveConversation, request.conversation_id)
+    return (
+        talk.user_number == request.answers_number
+        and answer_after(db, request.conversation_id, request.answers_number) is not None
+    )
 
 
 def _new_words(db: Session, talk: LiveConversation, messages: Sequence[Any]) -> list[dict[str, Any]]:

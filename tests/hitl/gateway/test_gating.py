@@ -1,6 +1,7 @@
 """Answers that people look at, over real sockets: the application waits, a supervisor decides."""
 
-import threading
+import http.client
+import json
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -219,15 +220,52 @@ class TestRepeats:
 
         assert desk.kinds().count("user_message") == 2
 
-    def test_an_application_that_left_finds_what_was_decided_meanwhile(self, desk):
+    @pytest.mark.parametrize("headers", [{"x-stainless-retry-count": "1"}, {}], ids=["retry", "repeat"])
+    @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+    def test_an_application_that_left_finds_what_was_decided_meanwhile(self, desk, stream, headers):
+        desk.hold_all()
+        leaving = desk.leaving_request(stream=stream)
+        desk.until(lambda: desk.holds())
+        leaving.close()
+        desk.decide(lambda db, talk, hold, by: holding.edit(db, talk, hold, by, EDITED, read_to=talk.last_number))
+
+        again = desk.ask(headers=headers).result(WAIT_SECONDS)
+        assert again.choices[0].message.content == EDITED["content"]
+        assert desk.kinds().count("user_message") == 1
+
+    def test_the_answer_is_owed_once(self, desk):
         desk.hold_all()
         leaving = desk.leaving_request()
         desk.until(lambda: desk.holds())
         leaving.close()
         desk.decide(lambda db, talk, hold, by: holding.edit(db, talk, hold, by, EDITED, read_to=talk.last_number))
+        desk.ask().result(WAIT_SECONDS)
 
-        again = desk.ask(headers={"x-stainless-retry-count": "1"}).result(WAIT_SECONDS)
-        assert again.choices[0].message.content == EDITED["content"]
+        anew = desk.ask()
+        desk.decide(lambda db, talk, hold, by: holding.approve(db, talk, hold, by, read_to=talk.last_number), number=2)
+        assert anew.result(WAIT_SECONDS).choices[0].message.content == SAID
+        assert desk.kinds().count("user_message") == 2
+
+    def test_what_somebody_got_is_asked_anew(self, desk):
+        desk.hold_all()
+        asked = desk.ask()
+        desk.decide(lambda db, talk, hold, by: holding.edit(db, talk, hold, by, EDITED, read_to=talk.last_number))
+        asked.result(WAIT_SECONDS)
+
+        anew = desk.ask()
+        desk.decide(lambda db, talk, hold, by: holding.approve(db, talk, hold, by, read_to=talk.last_number), number=2)
+        assert anew.result(WAIT_SECONDS).choices[0].message.content == SAID
+
+    def test_what_a_person_said_to_nobody_is_owed_too(self, desk):
+        desk.place.set(mode="person", hold_seconds=30)
+        leaving = desk.leaving_request(stream=False)
+        desk.until(lambda: desk.talk() is not None)
+        leaving.close()
+        desk.act(lambda db, talk, by: taking_over.take_over(db, talk, by))
+        desk.act(lambda db, talk, by: taking_over.say(db, talk, by, EDITED))
+        time.sleep(2.5)  # until it is noticed that nobody waits
+
+        assert desk.ask().result(WAIT_SECONDS).choices[0].message.content == EDITED["content"]
         assert desk.kinds().count("user_message") == 1
 
     def test_a_hold_that_nobody_waits_for_is_closed_after_a_minute(self, desk, shared_database):
@@ -362,28 +400,20 @@ class Desk:
 
         return self._threads.submit(call)
 
-    def leaving_request(self):
+    def leaving_request(self, *, stream=True):
         """A request whose connection can be closed while it waits."""
-        session = requests.Session()
-        held = threading.Event()
-        connection = []
-
-        def call():
-            try:
-                answer = session.post(
-                    f"{self.client.base_url}chat/completions",
-                    json={"model": "echo", "messages": ASKED, "stream": True},
-                    headers={"Authorization": f"Bearer {self.client.api_key}", "X-HITL-Conversation": "c-1"},
-                    stream=True,
-                    timeout=WAIT_SECONDS,
-                )
-                connection.append(answer)
-            finally:
-                held.set()
-
-        threading.Thread(target=call, daemon=True).start()
-        assert held.wait(WAIT_SECONDS)
-        return connection[0]
+        connection = http.client.HTTPConnection(self.client.base_url.host, self.client.base_url.port)
+        connection.request(
+            "POST",
+            f"{self.client.base_url.path}chat/completions",
+            json.dumps({"model": "echo", "messages": ASKED, "stream": stream}),
+            {
+                "Authorization": f"Bearer {self.client.api_key}",
+                "X-HITL-Conversation": "c-1",
+                "Content-Type": "application/json",
+            },
+        )
+        return connection
 
     def decide(self, decide, number=1) -> None:
         """Wait for the hold with this number, then decide about it."""
