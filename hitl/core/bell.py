@@ -9,6 +9,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from time import monotonic
 from typing import Any
 
@@ -59,6 +60,8 @@ class Bell:
         self.hears_all = False
         self._lock = threading.Lock()
         self._listeners: dict[str, set[Listener]] = defaultdict(set)
+        self._ring_numbers = count(1)  # never used twice, also not for a topic that was forgotten meanwhile
+        self._newest_rings: dict[str, int] = {}
         self._redis = None if redis_url is None else _redis_at(redis_url)
         self._subscriber: threading.Thread | None = None
         self._silent_until = 0.0  # a Redis that is away is not asked again for each ring
@@ -81,6 +84,7 @@ class Bell:
         with self._lock:
             for topic in topics:
                 self._listeners[topic].add(listener)
+                self._newest_rings.setdefault(topic, next(self._ring_numbers))
             if self._redis is not None and self._subscriber is None:
                 self._subscriber = threading.Thread(target=self._hear_others, name="bell", daemon=True)
                 self._subscriber.start()
@@ -91,7 +95,14 @@ class Bell:
                 for topic in topics:
                     self._listeners[topic].discard(listener)
                     if not self._listeners[topic]:
-                        del self._listeners[topic]
+                        del self._listeners[topic], self._newest_rings[topic]
+
+    def newest_ring(self, topic: str) -> int:
+        """Return a number that rises with each ring about a topic, before whoever listens to it is woken.
+
+        Somebody has to listen to it: nobody's rings are not counted.
+        """
+        return self._newest_rings[topic]
 
     def close(self) -> None:
         """Wake everybody for the last time: whoever streams ends."""
@@ -100,13 +111,16 @@ class Bell:
 
     def _ring_here(self, topics: tuple[str, ...] | list[str]) -> None:
         with self._lock:
-            heard_by = {listener for topic in topics for listener in self._listeners.get(topic, ())}
+            heard = [topic for topic in topics if topic in self._listeners]
+            heard_by = {listener for topic in heard for listener in self._listeners[topic]}
+            self._newest_rings.update((topic, next(self._ring_numbers)) for topic in heard)
         for listener in heard_by:
             listener.wake()
 
     def _wake_all(self) -> None:
         with self._lock:
             everybody = {listener for listeners in self._listeners.values() for listener in listeners}
+            self._newest_rings.update((topic, next(self._ring_numbers)) for topic in self._listeners)
         for listener in everybody:
             listener.wake()
 

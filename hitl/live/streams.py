@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from time import monotonic
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
+from hitl.core.bell import Bell
 from hitl.core.database import Database
-from hitl.live.models import Draft, Event, LiveConversation
-from hitl.live.queries import events_after
+from hitl.live.looks import EVENTS_AT_ONCE, Look, events_of, shared_look
+from hitl.live.models import Event
 from hitl.live.topics import topic_of
 
 BEAT_SECONDS = 15.0  # between signs of life where nothing happens: proxies close silent connections
-EVENTS_AT_ONCE = 200
 
 StillAllowed = Callable[[Session], bool]
 
@@ -38,30 +37,61 @@ def follow(
 ) -> Iterator[News]:
     """Yield what happens in a conversation from event number `after` on, for as long as the reader may see it.
 
-    Each look is a transaction of its own, and what waits to be read stays in the database: a slow reader costs nobody
-    memory. Ends when the process is told to stop; whoever reads goes on elsewhere with the newest number they got.
+    Readers in one process share what they find in the database (hitl/live/looks.py), and what waits to be read stays
+    there: a slow reader costs nobody memory. Ends when the process is told to stop; whoever reads goes on elsewhere
+    with the newest number they got.
 
     audience: only events for it; none: all.
-    still_allowed: asked at each look.
+    still_allowed: asked when one of the topics rings, every 15 seconds, and at each look while rings of other processes
+        cannot be heard.
     topics: what rings when the answer to that may have changed.
     """
+    rights = _Rights(database, still_allowed, topics)
     said: str | None = None
     last_sign, woken = 0.0, False
-    with database.bell.listen(topic_of(conversation_id), *topics) as heard:
+    with (
+        database.bell.listen(topic_of(conversation_id), *topics) as heard,
+        shared_look(database, conversation_id) as here,
+    ):
         while not database.bell.is_closed:
-            with database.reading() as db:
-                if not still_allowed(db):
-                    return
-                query = events_after(conversation_id, after, audience).limit(EVENTS_AT_ONCE)
-                events = db.scalars(query.options(joinedload(Event.user))).all()
-                saying = _streaming_text(db, conversation_id)
+            if not rights.last():
+                return
+            look = here.now()
+            events, after, is_all = _next(database, conversation_id, look, after, audience)
+            saying = look.streaming
             if events or woken or saying != said or monotonic() - last_sign >= BEAT_SECONDS:
-                after = events[-1].number if events else after
                 said, last_sign = saying, monotonic()
                 yield News(events, saying)
-            woken = len(events) < EVENTS_AT_ONCE and heard.wait(BEAT_SECONDS)
+            woken = is_all and heard.wait(BEAT_SECONDS)
 
 
-def _streaming_text(db: Session, conversation_id: UUID) -> str | None:
-    going_out = select(Draft.streamed).join(LiveConversation, LiveConversation.streaming_id == Draft.id)
-    return db.scalar(going_out.where(LiveConversation.id == conversation_id))
+def _next(
+    database: Database, conversation_id: UUID, look: Look, after: int, audience: str | None
+) -> tuple[Sequence[Event], int, bool]:
+    """Return the next events for a reader, up to which number they were looked through, and whether these are all."""
+    if after >= look.after:
+        events = [event for event in look.events if event.number > after and audience in (None, event.audience)]
+        return events, max(after, look.newest), True
+    with database.reading() as db:  # they begin further back than anybody else
+        earlier = events_of(db, conversation_id, after, look.after, audience)
+    is_through = len(earlier) < EVENTS_AT_ONCE
+    return earlier, look.after if is_through else earlier[-1].number, False
+
+
+class _Rights:
+    """Whether a reader may still see what they follow."""
+
+    def __init__(self, database: Database, still_allowed: StillAllowed, topics: Sequence[str]) -> None:
+        self._database, self._still_allowed, self._topics = database, still_allowed, topics
+        self._rings: list[int] = []
+        self._asked_at = 0.0
+
+    def last(self) -> bool:
+        """Ask again where the answer may have changed. The caller listens to the topics."""
+        bell: Bell = self._database.bell
+        rings = [bell.newest_ring(topic) for topic in self._topics]
+        if bell.hears_all and rings == self._rings and monotonic() - self._asked_at < BEAT_SECONDS:
+            return True
+        self._rings, self._asked_at = rings, monotonic()
+        with self._database.reading() as db:
+            return self._still_allowed(db)

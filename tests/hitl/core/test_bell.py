@@ -35,6 +35,19 @@ class TestBell:
         with bell.listen("a"):
             pass
         assert not bell._listeners
+        assert not bell._newest_rings
+
+    def test_each_ring_has_a_number_that_is_never_used_again(self):
+        bell = Bell()
+        with bell.listen("a", "b"):
+            before, other = bell.newest_ring("a"), bell.newest_ring("b")
+            bell.ring("a")
+            after = bell.newest_ring("a")
+            assert after > before
+            assert bell.newest_ring("b") == other
+        bell.ring("a")
+        with bell.listen("a"):
+            assert bell.newest_ring("a") > after
 
     def test_closing_ends_every_wait(self):
         bell = Bell()
