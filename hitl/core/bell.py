@@ -7,7 +7,7 @@ nothing is missed; a ring may be lost, and a listener may wake for nothing.
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from time import monotonic
@@ -23,6 +23,7 @@ CHANNEL = "hitl:bell"
 POLL_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0  # between attempts to reach Redis
 CONNECT_SECONDS = 2.0
+ASK_SECONDS = 3.0  # between questions whether whoever waits is still wanted
 _PENDING = "topics_to_ring"
 
 
@@ -33,16 +34,22 @@ class Listener:
         self._bell = bell
         self._woken = threading.Event()
 
-    def wait(self, timeout_seconds: float) -> bool:
+    def wait(self, timeout_seconds: float, is_over: Callable[[], bool] | None = None) -> bool:
         """Wait until it rings, at most so long; whether it rang since the last wait.
 
         Returns earlier, with False, while rings of other processes cannot be heard, and once the bell is closed: look
         into the database either way.
+
+        is_over: asked every few seconds; ends the wait too.
         """
         if self._bell.is_closed:
             return False
-        patience = timeout_seconds if self._bell.hears_all else min(timeout_seconds, POLL_SECONDS)
-        rang = self._woken.wait(patience)
+        until = monotonic() + (timeout_seconds if self._bell.hears_all else min(timeout_seconds, POLL_SECONDS))
+        rang = False
+        while not rang and (left := until - monotonic()) > 0:
+            rang = self._woken.wait(left if is_over is None else min(left, ASK_SECONDS))
+            if is_over is not None and is_over():
+                break
         self._woken.clear()
         return rang
 

@@ -5,6 +5,8 @@ Only routes (`api.py` files and pages) and hitl/app.py use this module.
 
 import hashlib
 import math
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -170,6 +172,22 @@ def stay_open() -> Callable[[], None]:
     if not slots.acquire(blocking=False):
         raise TooManyStreams
     return slots.release
+
+
+def caller_has_left() -> Callable[[], bool]:
+    """Return a function that says whether whoever made this request has closed the connection since."""
+    connection: socket.socket | None = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+
+    def has_left() -> bool:
+        if connection is None:
+            return False
+        try:
+            readable, _, _ = select.select([connection], [], [], 0)
+            return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+        except (OSError, ValueError):
+            return True
+
+    return has_left
 
 
 def drop_slow_readers() -> None:

@@ -1,9 +1,7 @@
 """The gateway's routes: what an OpenAI client asks for when its `base_url` is ours."""
 
-import select
-import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +13,7 @@ from hitl.accounts.access import allow
 from hitl.accounts.permissions import Permission
 from hitl.core import outgoing
 from hitl.core.errors import AppError, Invalid, NotFound
-from hitl.core.http import SIGN_OF_LIFE, stay_open
+from hitl.core.http import SIGN_OF_LIFE, caller_has_left, stay_open
 from hitl.core.ids import new_id
 from hitl.gateway.answer_cache import Kept
 from hitl.gateway.budgets import ensure_within
@@ -66,7 +64,7 @@ class Call:
         """Read the request. Raises Invalid and its kin."""
         self.gateway, self.state = gateway, state
         self._began = time.monotonic()
-        self._connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+        self._has_left = caller_has_left()
         asked = request.get_json()
         if not isinstance(asked, dict):
             raise Invalid("The body of a request is a JSON object.")
@@ -116,9 +114,7 @@ class Call:
             return self._answered(call, done.value)
         release = stay_open()
         if self.wants_stream:
-            response = Response(
-                _waiting(call, steps, self._connection), content_type=STREAM_TYPE, headers=STREAM_HEADERS
-            )
+            response = Response(_waiting(call, steps, self._has_left), content_type=STREAM_TYPE, headers=STREAM_HEADERS)
             response.call_on_close(release)
             return response
         try:
@@ -131,7 +127,7 @@ class Call:
         limit = self.state.handling.hold_seconds - margin_seconds(self.state.handling)
         try:
             while time.monotonic() - self._began < limit:
-                if _has_left(self._connection):
+                if self._has_left():
                     return Response(status=499)  # which nobody reads; what is held waits for a repeat
                 next(steps)
         except StopIteration as done:
@@ -141,7 +137,7 @@ class Call:
         raise NotAnswered
 
     def _answered(self, call: GatedCall, said: Said) -> Response:
-        if not _has_left(self._connection):
+        if not self._has_left():
             call.note_told()
         response = Response(said.body, status=said.status, content_type=said.content_type)
         for name, value in said.headers:
@@ -205,7 +201,7 @@ class Call:
         return round(time.monotonic() - self._began, 4)
 
 
-def _waiting(call: GatedCall, steps: Steps, connection: socket.socket | None) -> Iterator[bytes]:
+def _waiting(call: GatedCall, steps: Steps, has_left: Callable[[], bool]) -> Iterator[bytes]:
     """Show signs of life until there is an answer. A reader who leaves ends the wait; what is held stays a while."""
     shown_at = 0.0
     try:
@@ -216,7 +212,7 @@ def _waiting(call: GatedCall, steps: Steps, connection: socket.socket | None) ->
             next(steps)
     except StopIteration as done:
         yield done.value.body
-        if not _has_left(connection):
+        if not has_left():
             call.note_told()
     except AppError as error:
         yield error_event(error)
@@ -225,17 +221,6 @@ def _waiting(call: GatedCall, steps: Steps, connection: socket.socket | None) ->
         yield error_event(AppError("Something went wrong on our side. It has been logged."))
     finally:
         steps.close()
-
-
-def _has_left(connection: socket.socket | None) -> bool:
-    """Whether the caller has closed the connection."""
-    if connection is None:
-        return False
-    try:
-        readable, _, _ = select.select([connection], [], [], 0)
-        return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
-    except (OSError, ValueError):
-        return True
 
 
 def _response(forwarded: Forwarded, body: Any) -> Response:

@@ -26,6 +26,7 @@ from hitl.core.http import (
     ErrorEnvelope,
     ProjectPath,
     answer,
+    caller_has_left,
     event_stream,
     is_stream_wanted,
     server_sent,
@@ -458,7 +459,15 @@ def _events_stream(
     topics: tuple[str, ...] = (),
 ) -> HttpResponse:
     after = _last_event_id(query.after, talk.last_number)
-    news = follow(_database(), talk.id, after, audience=audience, still_allowed=still_allowed, topics=topics)
+    news = follow(
+        _database(),
+        talk.id,
+        after,
+        audience=audience,
+        still_allowed=still_allowed,
+        has_left=caller_has_left(),
+        topics=topics,
+    )
 
     def chunks() -> Iterator[bytes]:
         for one in news:

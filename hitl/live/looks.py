@@ -22,7 +22,7 @@ from hitl.live.queries import events_after
 from hitl.live.topics import topic_of
 
 EVENTS_AT_ONCE = 200
-LASTS_SECONDS = 5.0  # a ring may have been lost
+LASTS_SECONDS = 10.0  # a ring may have been lost
 
 
 @dataclass(frozen=True)

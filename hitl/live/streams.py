@@ -33,6 +33,7 @@ def follow(
     *,
     audience: str | None,
     still_allowed: StillAllowed,
+    has_left: Callable[[], bool],
     topics: Sequence[str] = (),
 ) -> Iterator[News]:
     """Yield what happens in a conversation from event number `after` on, for as long as the reader may see it.
@@ -44,7 +45,8 @@ def follow(
     audience: only events for it; none: all.
     still_allowed: asked when one of the topics rings, every 15 seconds, and at each look while rings of other processes
         cannot be heard.
-    topics: what rings when the answer to that may have changed.
+    has_left: whether the reader is gone: then it ends within seconds.
+    topics: what rings when the answer to `still_allowed` may have changed.
     """
     rights = _Rights(database, still_allowed, topics)
     said: str | None = None
@@ -53,7 +55,7 @@ def follow(
         database.bell.listen(topic_of(conversation_id), *topics) as heard,
         shared_look(database, conversation_id) as here,
     ):
-        while not database.bell.is_closed:
+        while not database.bell.is_closed and not has_left():
             if not rights.last():
                 return
             look = here.now()
@@ -62,7 +64,7 @@ def follow(
             if events or woken or saying != said or monotonic() - last_sign >= BEAT_SECONDS:
                 said, last_sign = saying, monotonic()
                 yield News(events, saying)
-            woken = is_all and heard.wait(BEAT_SECONDS)
+            woken = is_all and heard.wait(BEAT_SECONDS, has_left)
 
 
 def _next(

@@ -30,7 +30,7 @@ from hitl.accounts.permissions import Permission
 from hitl.core import clock, cursors
 from hitl.core.database import Database
 from hitl.core.errors import AppError, Conflict, Invalid, NotFound
-from hitl.core.http import SIGN_OF_LIFE, event_stream, no_content, server_sent
+from hitl.core.http import SIGN_OF_LIFE, caller_has_left, event_stream, no_content, server_sent
 from hitl.live import board, holding, numbers, presence, replies, taking_over
 from hitl.live.errors import HoldEnded, NotYours, ReplyUnacceptable
 from hitl.live.log import locked
@@ -77,13 +77,13 @@ def index(slug: str) -> str:
 def stream_board(slug: str) -> Response:
     """Send the board whenever it has changed."""
     wanted, project_id, user, database = _wanted(), g.project.id, g.user, _database()
-    still_allowed = _session_still_counts(slug)
+    still_allowed, has_left = _session_still_counts(slug), caller_has_left()
 
     def chunks() -> Iterator[bytes]:
         sent, last_sign = "", 0.0
         topics = (topic_of_project(project_id), topic_of_rights(user.id))
         with database.bell.listen(*topics) as heard:
-            while not database.bell.is_closed:
+            while not database.bell.is_closed and not has_left():
                 with database.reading() as db:
                     if not still_allowed(db):
                         return
@@ -93,7 +93,7 @@ def stream_board(slug: str) -> Response:
                 if html != sent or monotonic() - last_sign >= BEAT_SECONDS:
                     yield server_sent({"html": html, "needing": drawn.needing_count}, kind="board")
                     sent, last_sign = html, monotonic()
-                heard.wait(BEAT_SECONDS)
+                heard.wait(BEAT_SECONDS, has_left)
                 _pause(database, BOARD_SECONDS)
 
     return event_stream(stream_with_context(chunks()))
@@ -127,6 +127,7 @@ def stream(slug: str, conversation_id: UUID) -> Response:
         after,
         audience=None,
         still_allowed=_session_still_counts(slug),
+        has_left=caller_has_left(),
         topics=(topic_of_rights(user.id),),
     )
 

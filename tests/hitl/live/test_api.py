@@ -12,6 +12,7 @@ from sqlalchemy import select
 from hitl.accounts.keys import revoke_key
 from hitl.accounts.models import ApiKey
 from hitl.accounts.projects import change_settings
+from hitl.core.bell import ASK_SECONDS
 from hitl.core.secrets import token_digest
 from hitl.live.customers import LIFETIME
 from hitl.live.models import Draft
@@ -250,6 +251,14 @@ class TestStreams:
             with pytest.raises(urllib.error.HTTPError) as refusal:
                 Reader(address + talk("events"), tokens["bot"]).__enter__()
             assert (refusal.value.code, refusal.value.headers["Retry-After"]) == (503, "1")
+
+    def test_who_leaves_gives_up_their_place_within_seconds(self, app, address, tokens, bot, talk, monkeypatch):
+        places = threading.BoundedSemaphore(1)
+        monkeypatch.setitem(app.extensions, "hitl_open_streams", places)
+        bot.post(talk("messages"), json={"message": user("Hello.")})
+        with Reader(address + talk("events"), tokens["bot"]) as reader:
+            reader.take(1)
+        assert places.acquire(timeout=ASK_SECONDS + 2)
 
 
 class TestCustomers:

@@ -177,13 +177,12 @@ class Readers:
             chat.id,
             self._after,
             still_allowed=self._looking.still_allowed,
+            has_left=self._over.is_set,
             topics=[RIGHTS],
             **self._terms,
         )
         for one in news:
             got.extend(event.number for event in one.events)
-            if self._over.is_set():
-                return
 
     def numbers(self):
         return self._got
