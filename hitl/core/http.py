@@ -151,7 +151,7 @@ def event_stream(chunks: Iterator[bytes]) -> Response:
     Raises TooManyStreams.
     """
     release = stay_open()
-    drop_slow_readers()
+    be_patient_again = drop_slow_readers()
 
     def body() -> Iterator[bytes]:
         yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
@@ -163,6 +163,7 @@ def event_stream(chunks: Iterator[bytes]) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     response = Response(body(), mimetype=STREAM_TYPE, headers=headers)
     response.call_on_close(release)
+    response.call_on_close(be_patient_again)
     return response
 
 
@@ -182,19 +183,26 @@ def caller_has_left() -> Callable[[], bool]:
         if connection is None:
             return False
         try:
-            readable, _, _ = select.select([connection], [], [], 0)
-            return bool(readable) and connection.recv(1, socket.MSG_PEEK) == b""
+            asking = select.poll()  # not `select.select`, which knows no more than 1,024 files
+            asking.register(connection, select.POLLIN)
+            return bool(asking.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
         except (OSError, ValueError):
             return True
 
     return has_left
 
 
-def drop_slow_readers() -> None:
-    """Let the answer end when its reader takes nothing for a while; what they have not read is in the database."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(SEND_SECONDS)
+def drop_slow_readers() -> Callable[[], None]:
+    """Let the answer end when its reader takes nothing for a while; what they have not read is in the database.
+
+    Returns what to call at its end: the connection may be used for another request, and may be idle before it.
+    """
+    connection: socket.socket | None = request.environ.get("gunicorn.socket")
+    if connection is None:
+        return lambda: None
+    before = connection.gettimeout()
+    connection.settimeout(SEND_SECONDS)
+    return lambda: connection.settimeout(before)
 
 
 def server_sent(data: Any, *, number: int | None = None, kind: str | None = None) -> bytes:

@@ -105,8 +105,7 @@ class TestKeyboard:
         """Else what is typed next acts as keys: "a" sends the draft, "t" takes over."""
         page = browsing.open()
         enter(page, supervisor)
-        waiting = []
-        page.route(lambda url: ".js" in url and "/keys.js" not in url, lambda route: waiting.append(route))
+        let_them_come = keep_scripts_away(page)
         page.goto(f"{address}{at(held)}", wait_until="commit")
         expect(page.get_by_role("heading", name="Held, not sent")).to_be_visible()
 
@@ -114,9 +113,23 @@ class TestKeyboard:
         page.keyboard.type(" What a number not to trust.")
 
         expect(page.locator(field)).to_have_value(re.compile(r" What a number not to trust\.$"))
-        assert waiting
-        for route in waiting:
-            route.continue_()
+        let_them_come()
+
+    def test_a_key_that_sends_something_waits_until_the_page_has_loaded(
+        self, address, enter, browsing, supervisor, held
+    ):
+        page = browsing.open()
+        enter(page, supervisor)
+        let_them_come = keep_scripts_away(page)
+        page.goto(f"{address}{at(held)}", wait_until="commit")
+        expect(page.get_by_role("heading", name="Held, not sent")).to_be_visible()
+        page.evaluate("window.isTheSame = true")
+
+        page.keyboard.press("t")
+        let_them_come()
+
+        expect(page.get_by_label("You speak, the bot is silent")).to_be_focused()
+        assert page.evaluate("window.isTheSame")
 
     def test_take_over_write_and_hand_back(self, address, enter, browsing, supervisor, held):
         page = browsing.open()
@@ -206,3 +219,17 @@ def until(page, condition):
     while not page.evaluate(condition):
         assert time.monotonic() < deadline, condition
         time.sleep(0.05)
+
+
+def keep_scripts_away(page):
+    """Let all scripts but the one that hears keys wait; returns what lets them come."""
+    waiting = []
+    page.route(lambda url: ".js" in url and "/keys.js" not in url, waiting.append)
+
+    def let_them_come():
+        assert waiting
+        page.unroute_all()
+        for route in waiting:
+            route.continue_()
+
+    return let_them_come

@@ -3,11 +3,26 @@
 
    data-key="s"        on a button or link: the key presses it; on a text field: the key goes there;
                        on a summary: the key opens it and goes to its first field
-   data-enter-submits  on a form: Enter outside a field, and Ctrl+Enter inside one, submit it */
+   data-enter-submits  on a form: Enter outside a field, and Ctrl+Enter inside one, submit it
+
+   This runs before the page is seen. A key that goes to a field does so at once; one that sends something waits until
+   the other scripts are there, for without them it would load the page anew, under the hands of whoever types on. */
 "use strict";
 
 (() => {
   const TEXT_KINDS = new Set(["text", "search", "email", "url", "tel", "password", "number", "date", "time", "datetime-local", "month", "week"]);
+
+  const waiting = [];
+  let isReady = false;
+  document.addEventListener("DOMContentLoaded", () => setTimeout(() => {
+    isReady = true;
+    for (const act of waiting) act();
+  }));
+
+  function whenReady(act) {
+    if (isReady) act();
+    else waiting.push(act);
+  }
 
   function isTextField(element) {
     if (!(element instanceof HTMLElement)) return false;
@@ -35,7 +50,7 @@
     if (!form) return;
     event.preventDefault();
     if (event.repeat) return; // a key held down must not submit the next item too
-    form.requestSubmit(form.querySelector("button:not([type]), button[type=submit]"));
+    whenReady(() => form.requestSubmit(form.querySelector("button:not([type]), button[type=submit]")));
   }
 
   function leaveField(event, field) {
@@ -53,9 +68,11 @@
     if (isTextField(target)) {
       target.focus();
       if (target.setSelectionRange && target instanceof HTMLTextAreaElement) target.setSelectionRange(target.value.length, target.value.length);
-    } else {
+    } else if (target.matches("summary")) {
       target.click();
-      if (target.matches("summary")) enterForm(target.parentElement);
+      enterForm(target.parentElement);
+    } else {
+      whenReady(() => target.click());
     }
   }
 
