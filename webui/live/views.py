@@ -144,7 +144,11 @@ def stream(slug: str, conversation_id: UUID) -> Response:
                 desk = shown.desk_of(db, now, user)
                 people = shown.people_in(db, now, user)
                 parts = {
-                    "desk": {"version": desk.version, "html": render_template("live/_desk.html", desk=desk, slug=slug)},
+                    "desk": {
+                        "version": desk.version,
+                        "number": desk.read_to,
+                        "html": render_template("live/_desk.html", desk=desk, slug=slug),
+                    },
                     "people": {"html": render_template("live/_people.html", people=people)},
                     "saying": {"text": one.streaming or ""},
                 }

@@ -145,6 +145,21 @@ class TestKeyboard:
         page.keyboard.press("b")
         expect(page.get_by_role("log")).to_contain_text("Kim handed it back to the bot.", timeout=3000)
 
+    def test_an_older_desk_that_comes_late_replaces_nothing(self, address, enter, browsing, supervisor, held):
+        page = browsing.open()
+        enter(page, supervisor)
+        page.goto(f"{address}{at(held)}")
+        older = page.evaluate("""() => {
+          const desk = document.querySelector("#desk");
+          return { version: desk.dataset.version, number: Number(desk.dataset.number), html: desk.outerHTML };
+        }""")
+        page.keyboard.press("t")
+        expect(page.get_by_label("You speak, the bot is silent")).to_be_focused()
+
+        page.evaluate("(older) => document.querySelector('live-talk').renewDesk(older)", older)
+
+        expect(page.get_by_label("You speak, the bot is silent")).to_be_focused()
+
     def test_refuse_whisper_and_note(self, address, enter, browsing, supervisor, held):
         page = browsing.open()
         enter(page, supervisor)
@@ -224,11 +239,10 @@ def until(page, condition):
 def keep_scripts_away(page):
     """Let all scripts but the one that hears keys wait; returns what lets them come."""
     waiting = []
-    page.route(lambda url: ".js" in url and "/keys.js" not in url, waiting.append)
+    page.route(lambda url: ".js" in url and "/keys.js" not in url, lambda route: waiting.append(route))
 
     def let_them_come():
         assert waiting
-        page.unroute_all()
         for route in waiting:
             route.continue_()
 

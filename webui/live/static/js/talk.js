@@ -1,6 +1,7 @@
 /* <live-talk data-stream data-after data-presence>: a conversation as it goes on.
 
-   New lines are added at the end; the desk is renewed only when it is about something else, so that what one types stays.
+   New lines are added at the end; the desk is renewed only when it is about something else, so that what one types stays,
+   and not while the answer to what one did there is on its way: it brings the same desk, and where to write.
    Says to the server that the page is open, how far it was read, and whether one writes: colleagues see that. */
 "use strict";
 
@@ -17,6 +18,9 @@ customElements.define("live-talk", class extends HTMLElement {
     this.addEventListener("input", (event) => { if (event.target.matches("textarea")) this.types(); });
     this.addEventListener("click", (event) => this.openForm(event));
     this.addEventListener("click", (event) => this.useReply(event));
+    this.actsUnderWay = 0;
+    document.addEventListener("htmx:beforeSend", (event) => { if (event.detail.target.id === "desk") this.actsUnderWay += 1; });
+    document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.target.id === "desk") this.acted(); });
     document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful && event.detail.elt.matches("[data-clears]")) event.detail.elt.reset(); });
     document.addEventListener("visibilitychange", () => this.tell());
     addEventListener("pagehide", () => navigator.sendBeacon(this.dataset.presence, this.form({ leaves: "1" })));
@@ -68,9 +72,21 @@ customElements.define("live-talk", class extends HTMLElement {
     this.tell();
   }
 
-  renewDesk({ version, html }) {
+  acted() {
+    this.actsUnderWay -= 1;
+    if (this.actsUnderWay || !this.heldDesk) return;
+    this.renewDesk(this.heldDesk);
+    this.heldDesk = null;
+  }
+
+  renewDesk(renewed) {
+    if (this.actsUnderWay) {
+      this.heldDesk = renewed;
+      return;
+    }
+    const { version, number, html } = renewed;
     const desk = this.querySelector("#desk");
-    if (desk.dataset.version === version) return;
+    if (desk.dataset.version === version || number < Number(desk.dataset.number)) return; // it may have been long on its way
     const wasWriting = desk.contains(document.activeElement) && document.activeElement.matches("textarea");
     const typed = [...desk.querySelectorAll("textarea:not([disabled])")].filter((field) => field.value.trim() && field.value !== field.defaultValue);
     desk.outerHTML = html; // drawn and escaped by the server, as the page itself
