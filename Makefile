@@ -12,7 +12,7 @@ MINUTES ?= 60
 PYTEST ?= --numprocesses=auto --maxprocesses=8 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fuzz soak test-consumers bench check format migration install install-all
+.PHONY: help demo serve test fuzz soak test-consumers test-clients bench check format migration install install-all
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -39,6 +39,9 @@ soak: $(VENV)/.installed-all ## Work on a service for MINUTES=60 and see that no
 
 test-consumers: $(VENV)/.installed-all ## Feed the exports to the trainers' own readers: fetches 400 MB
 	@scripts/test-consumers
+
+test-clients: $(VENV)/.installed-all ## Let LangChain and LiteLLM talk through the gateway: fetches 500 MB into two environments
+	@scripts/test-clients
 
 check: $(VENV)/.installed-all ## Check formatting, lint, types and who may import whom
 	@$(BIN)/ruff format --check .

@@ -19,11 +19,10 @@ from hitl.gateway.runtime import EXTENSION, Gateway
 from hitl.gateway.settings import change_handling
 from hitl.gateway.upstreams import add_upstream
 from tests.hitl import factories
+from tests.hitl.gateway.supervised import WAIT_SECONDS, Desk
 from tests.machine.cut import wire
 from tests.machine.openai_server import OpenAIServer, openai_server
 
-ASKED = [{"role": "user", "content": "When do you open?"}]
-WAIT_SECONDS = 20.0
 SAID = "You said: When do you open? 🙂"
 
 
@@ -112,6 +111,11 @@ def bare_place(gateway, address, committed) -> Place:
 def place(bare_place, upstream) -> Place:
     bare_place.add_upstream(upstream.address, name="main")
     return bare_place
+
+
+@pytest.fixture
+def desk(place, shared_database) -> Desk:
+    return Desk(place, shared_database)
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """Answers that people look at, over real sockets: the application waits, a supervisor decides."""
 
-import http.client
-import json
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import openai
 import pytest
@@ -14,14 +11,11 @@ from hitl.core import clock
 from hitl.gateway.jobs import ABANDONED_AFTER, close_abandoned
 from hitl.gateway.models import Repeatable
 from hitl.live import holding, taking_over
-from hitl.live.log import locked
-from hitl.live.models import Draft, Event, Hold, LiveConversation
-from hitl.live.policy.rules import PolicyTerms, create_rule
+from hitl.live.models import LiveConversation
 from hitl.preferences.models import Evidence
-from tests.hitl import factories
-from tests.hitl.gateway.conftest import ASKED, SAID
+from tests.hitl.gateway.conftest import SAID
+from tests.hitl.gateway.supervised import ASKED, WAIT_SECONDS, Desk, said, user
 
-WAIT_SECONDS = 20.0
 EDITED = {"role": "assistant", "content": "We open at nine."}
 
 
@@ -371,96 +365,6 @@ class TestWithoutDatabase:
         assert words_of(asked.result(WAIT_SECONDS), stream) == EDITED["content"]
 
 
-class Desk:
-    """An application that talks, and a supervisor."""
-
-    def __init__(self, place, database) -> None:
-        self.place, self.database = place, database
-        place.set(mode="gate", hold_seconds=30)
-        self.client = place.client()
-        self.kim = factories.Membership(project=place.project, role="supervisor").user
-        place.db.commit()
-        self._threads = ThreadPoolExecutor(8)
-
-    def hold_all(self, **terms) -> None:
-        terms = {"deadline_seconds": 30, "when_nobody": "refuse", "safe_reply": None, **terms}
-        if terms["when_nobody"] != "safe_reply":
-            terms["safe_reply"] = None
-        create_rule(self.place.db, self.place.project, "All", PolicyTerms(expression="true", **terms))
-        self.place.db.commit()
-
-    def ask(self, messages=ASKED, *, model="echo", stream=False, headers=None, conversation="c-1") -> Future:
-        sent = {"X-HITL-Conversation": conversation, **(headers or {})}
-
-        def call():
-            answer = self.client.chat.completions.create(
-                model=model, messages=messages, stream=stream, extra_headers=sent, timeout=WAIT_SECONDS
-            )
-            return list(answer) if stream else answer
-
-        return self._threads.submit(call)
-
-    def leaving_request(self, *, stream=True):
-        """A request whose connection can be closed while it waits."""
-        connection = http.client.HTTPConnection(self.client.base_url.host, self.client.base_url.port)
-        connection.request(
-            "POST",
-            f"{self.client.base_url.path}chat/completions",
-            json.dumps({"model": "echo", "messages": ASKED, "stream": stream}),
-            {
-                "Authorization": f"Bearer {self.client.api_key}",
-                "X-HITL-Conversation": "c-1",
-                "Content-Type": "application/json",
-            },
-        )
-        return connection
-
-    def decide(self, decide, number=1) -> None:
-        """Wait for the hold with this number, then decide about it."""
-        self.until(lambda: len(self.holds()) >= number)
-
-        def act(db, talk, by):
-            hold = db.scalars(select(Hold).order_by(Hold.id)).all()[number - 1]
-            try:
-                return decide(db, talk, hold, by)
-            except TypeError as error:
-                raise AssertionError(error) from error
-
-        self.act(act)
-
-    def act(self, act) -> None:
-        with self.database.writing() as db:
-            talk = locked(db, db.scalars(select(LiveConversation.id)).one())
-            assert act(db, talk, db.merge(self.kim, load=False))
-
-    def until(self, is_so) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-    def holds(self):
-        return self._all(select(Hold).order_by(Hold.id))
-
-    def drafts(self):
-        return self._all(select(Draft).order_by(Draft.id))
-
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self._all(select(Event).order_by(Event.number))]
-
-    def talk(self):
-        return next(iter(self._all(select(LiveConversation))), None)
-
-    def _all(self, query):
-        with self.database.reading() as db:
-            return list(db.scalars(query))
-
-
-@pytest.fixture
-def desk(place, shared_database) -> Desk:
-    return Desk(place, shared_database)
-
-
 def words_of(answer, stream):
     if not stream:
         return answer.choices[0].message.content
@@ -469,11 +373,3 @@ def words_of(answer, stream):
 
 def id_of(answer, stream):
     return answer[0].id if stream else answer.id
-
-
-def said(text):
-    return {"role": "assistant", "content": text}
-
-
-def user(text):
-    return {"role": "user", "content": text}

@@ -12,7 +12,8 @@ from hitl.capture.models import Conversation
 from hitl.demo.upstream import HUGE_BYTES, TOOL_CALLS
 from hitl.gateway.budgets import add_budget
 from tests.hitl import factories
-from tests.hitl.gateway.conftest import ASKED, SAID
+from tests.hitl.gateway.conftest import SAID
+from tests.hitl.gateway.supervised import ASKED
 from tests.machine.service import free_port
 
 

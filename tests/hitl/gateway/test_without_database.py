@@ -15,7 +15,8 @@ from hitl.gateway.exchanges import Exchange
 from hitl.gateway.recording import record_exchanges
 from hitl.gateway.spool import Spool
 from tests.hitl import factories
-from tests.hitl.gateway.conftest import ASKED, SAID
+from tests.hitl.gateway.conftest import SAID
+from tests.hitl.gateway.supervised import ASKED
 
 PATIENCE_SECONDS = 0.9  # what an answer may take though the database hangs; the machine may be busy
 
