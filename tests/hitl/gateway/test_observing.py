@@ -360,6 +360,7 @@ class TestAnswerCache:
             return list(answer)[0].id if stream else answer.id  # noqa: RUF015 - to its end
 
         first = name_of(ask(client, ASKED, stream=stream))
+        place.usage(1)  # its reader has the last byte a moment before it is kept
         assert name_of(ask(client, ASKED, stream=stream)) == first
         (used,) = place.usage(2)
         assert (used.answers, used.from_cache) == (2, 1)
