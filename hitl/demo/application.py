@@ -1,8 +1,8 @@
-"""A chat application as others write it, for the demo: it knows the gateway's address and a key, and little else.
+"""Applications as others write them, for the demo: they know the gateway's address and a key, and little else.
 
-It serves a small chat page, and lets customers of the STAR dialogues, whose words are replayed, talk to the bot, so
+One serves a small chat page, and lets customers of the STAR dialogues, whose words are replayed, talk to the bot, so
 that something goes on to be watched. What was said in a conversation it asks of the service, because a person may have
-spoken.
+spoken. The other wants texts written, a few at a time, and waits until an editor has let each pass.
 """
 
 import json
@@ -20,11 +20,12 @@ import structlog
 import urllib3
 
 from hitl.client.live import Conversation, LiveClient, LiveRefused, LiveUnreachable
-from hitl.demo import bot, real_data
+from hitl.demo import bot, real_data, writer
 
 log = structlog.get_logger()
 
 AT_ONCE = 4  # replayed customers
+TEXTS_AT_ONCE = 2  # which an editor has before them
 PAUSES_SECONDS = (5.0, 14.0)  # between an answer and the next words of a replayed customer
 ANSWER_SECONDS = 600.0  # a held answer takes its time
 MAX_BODY_BYTES = 64 * 1024
@@ -36,7 +37,11 @@ FILES = {
 
 
 class NotAnswered(Exception):
-    """The gateway gave no answer that could be shown."""
+    """The gateway gave no answer that could be shown. `code` is its word for the reason, such as `still_waiting`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 class Application:
@@ -56,18 +61,21 @@ class Application:
 
     def say(self, name: str, text: str) -> str:
         """Hand on what a customer wrote, and return the answer. Raises NotAnswered, KeyError."""
-        messages = [*_spoken(self._talks[name]), {"role": "user", "content": text}]
+        return self.ask(name, bot.NAME, [*_spoken(self._talks[name]), {"role": "user", "content": text}])
+
+    def ask(self, name: str, model: str, messages: list[dict[str, Any]]) -> str:
+        """Return what the model, or a person, answers in a conversation. Raises NotAnswered."""
         answer = self._http.request(
             "POST",
             f"{self.service}/gateway/{self.project}/v1/chat/completions",
-            json={"model": bot.NAME, "messages": messages},
+            json={"model": model, "messages": messages},
             headers={"Authorization": f"Bearer {self._key}", "X-HITL-Conversation": name},
             timeout=ANSWER_SECONDS,
             retries=False,
         )
         content = answer.json()
         if answer.status != 200:
-            raise NotAnswered(content["error"]["message"])
+            raise NotAnswered(content["error"]["code"], content["error"]["message"])
         return str(content["choices"][0]["message"]["content"])
 
 
@@ -157,6 +165,39 @@ def replay(application: Application) -> None:
 
     for _ in range(AT_ONCE):
         threading.Thread(target=talk, name="customer", daemon=True).start()
+
+
+def have_texts_written(application: Application) -> None:
+    """Ask for one text after another, until each has been let pass by an editor. What was once let pass is done."""
+    waiting = iter(real_data.writing_requests())
+    lock = threading.Lock()
+
+    def write() -> None:
+        while True:
+            with lock:
+                request = next(waiting, None)
+            if request is None:
+                return
+            try:
+                talk = application.begin(request.name)
+                if all(said.by == "user" for said in talk.events()):
+                    _have_written(application, request)
+            except (NotAnswered, LiveRefused, LiveUnreachable, urllib3.exceptions.HTTPError) as error:
+                log.warning("text_is_not_written", conversation=request.name, why=str(error))
+                time.sleep(PAUSES_SECONDS[1])
+
+    for _ in range(TEXTS_AT_ONCE):
+        threading.Thread(target=write, name="writing", daemon=True).start()
+
+
+def _have_written(application: Application, request: real_data.WritingRequest) -> str:
+    """Ask for a text until an editor has decided: a request ends before they do, and the same one again waits on."""
+    while True:
+        try:
+            return application.ask(request.name, writer.NAME, [{"role": "user", "content": request.text}])
+        except NotAnswered as error:
+            if error.code != "still_waiting":
+                raise
 
 
 def serve(port: int, application: Application) -> ThreadingHTTPServer:

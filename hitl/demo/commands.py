@@ -10,11 +10,15 @@ from pathlib import Path
 import click
 
 from hitl.core.settings import Settings
-from hitl.demo.application import Application, replay, serve
+from hitl.demo import writing_desk
+from hitl.demo.application import Application, have_texts_written, replay, serve
 from hitl.demo.companions import companions
 from hitl.demo.desk import SLUG, Demo, prepare
 from hitl.demo.upstream import listen
 from hitl.server import run_server
+
+# Environment variables with the applications' keys: others on the machine may list a process's arguments.
+CHAT_KEY, WRITING_KEY = "HITL_CHAT_KEY", "HITL_WRITING_KEY"
 
 
 @click.group(invoke_without_command=True)
@@ -44,7 +48,8 @@ def demo(context: click.Context, port: int, folder: Path) -> None:
     )
     made = prepare(settings, folder, upstream=f"http://127.0.0.1:{upstream_port}/v1", say=click.echo)
     service = f"http://127.0.0.1:{port}"
-    beside = companions(service, SLUG, made.application_key, chat_port=chat_port, upstream_port=upstream_port)
+    keys = {CHAT_KEY: made.chat_key, WRITING_KEY: made.writing_key}
+    beside = companions(service, keys, chat_port=chat_port, upstream_port=upstream_port)
     with beside as start:
 
         def begin() -> None:
@@ -65,15 +70,15 @@ def upstream(port: int) -> None:
 
 @demo.command(hidden=True)
 @click.option("--service", required=True)
-@click.option("--project", required=True)
 @click.option("--chat-port", required=True, type=int)
 @click.option("--upstream-port", required=True, type=int)
-def application(service: str, project: str, chat_port: int, upstream_port: int) -> None:
-    """Serve the customer's chat and the bot, and let customers talk, until standard input ends. The key is HITL_KEY."""
-    talks = Application(service, project, os.environ["HITL_KEY"])
+def applications(service: str, chat_port: int, upstream_port: int) -> None:
+    """Serve the customer's chat and the bot, let customers talk and texts be written, until standard input ends."""
+    talks = Application(service, SLUG, os.environ[CHAT_KEY])
     for server in (listen(upstream_port), serve(chat_port, talks)):
         threading.Thread(target=server.serve_forever, daemon=True).start()
     replay(talks)
+    have_texts_written(Application(service, writing_desk.SLUG, os.environ[WRITING_KEY]))
     sys.stdin.read()  # whoever started this holds the other end, and lets go of it when they end, however they end
 
 
@@ -90,6 +95,9 @@ def _introduce(port: int, chat_port: int, made: Demo) -> None:
     click.echo(f"\nReady on http://127.0.0.1:{port} (this machine only; Ctrl-C ends it, the next start goes on).\n")
     for person in made.sign_ins:
         click.echo(f"  {person.role:<10}  {person.email:<24}  {person.password}")
-    click.echo("\nBegin as the annotator: Review. Then as the lead: Queue. Then as the engineer: Datasets.")
+    click.echo(
+        "\nIn the Support desk, begin as the annotator: Review. Then as the lead: Queue; the engineer: Datasets."
+    )
     click.echo("As the supervisor, Live: customers of the STAR dialogues talk to a bot; one answer waits for you soon.")
+    click.echo("In the Writing desk, Live: texts wait, and go out once you have edited them or let them pass.")
     click.echo(f"Be a customer yourself: http://127.0.0.1:{chat_port}")

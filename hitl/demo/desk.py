@@ -1,4 +1,7 @@
-"""The demo project: a support desk with real conversations, the people who work on it, and the rules that pick."""
+"""The demo's projects, the people who work on them, and the rules that pick.
+
+A support desk with real conversations, and a writing desk (hitl/demo/writing_desk.py).
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,8 +26,8 @@ from hitl.core.instance import Instance, open_instance
 from hitl.core.jobs import Worker
 from hitl.core.secrets import ensure_same_secret
 from hitl.core.settings import Settings
-from hitl.demo import real_data
-from hitl.demo.live_desk import prepare_live
+from hitl.demo import real_data, writing_desk
+from hitl.demo.live_desk import SUPPORT, prepare_live
 from hitl.demo.sign_ins import SignIn, kept_sign_ins
 from hitl.queue.rules import AllCondition, Comparing, FeedbackCondition, Terms, create_rule
 
@@ -51,10 +54,11 @@ none is fit to be sent, all are bad.
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made: accounts, and a key for the chat application."""
+    """What the demo made: accounts, and a key for the application of each project."""
 
     sign_ins: list[SignIn]
-    application_key: str
+    chat_key: str
+    writing_key: str
 
 
 def prepare(settings: Settings, folder: Path, *, upstream: str, say: Callable[[str], None]) -> Demo:
@@ -72,14 +76,18 @@ def prepare(settings: Settings, folder: Path, *, upstream: str, say: Callable[[s
         is_new = project is None
         if project is None:
             project = _open_desk(db, sign_ins)
+        writing = db.scalar(select(Project).where(Project.slug == writing_desk.SLUG))
+        if writing is None:
+            writing = writing_desk.open_writing_desk(db, sign_ins)
     if is_new:
         say("Filling the demo project with real conversations …")
     with instance.database.writing() as db:
-        key = prepare_live(db, project, sign_ins, folder / "application-key.txt", upstream)
+        chat_key = prepare_live(db, project, SUPPORT, sign_ins, folder / "application-key.txt", upstream)
+        writing_key = prepare_live(db, writing, writing_desk.DESK, sign_ins, folder / "writing-key.txt", upstream)
     _bring_in(instance, project)
     Worker(instance.database).run_until_idle()
     instance.database.close()
-    return Demo(sign_ins, key)
+    return Demo(sign_ins, chat_key, writing_key)
 
 
 def _open_desk(db: Session, sign_ins: list[SignIn]) -> Project:

@@ -1,6 +1,7 @@
-"""The live part of the demo: the gateway with its bot, a policy, and ready replies."""
+"""The live part of the demo's projects: the gateway with its bot, a policy, and ready replies."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
@@ -19,28 +20,43 @@ from hitl.gateway.upstreams import add_upstream, change_upstream, upstreams_of
 from hitl.live.policy.rules import PolicyTerms, create_rule, rules_of
 from hitl.live.replies import add_reply, ready_replies
 
-UPSTREAM = "STAR bot"
+UPSTREAM = "Demo bot"
 ANY_KEY = "demo"  # the bot takes any, but wants one, as models do
 SAFE_REPLY = "One moment please, I am looking into it."
-RULES = (
-    ("Health", PolicyTerms(expression='question.matches("(?i)headache|sick|ill|pain|symptom|doctor")')),
-    ("Money", PolicyTerms(expression='answer.matches("(?i)refund|pay|dollar|price|cost")', hold_out=0.2)),
-    ("Repeats itself", PolicyTerms(expression="signals.repeats > 0.5", action="alert")),
-)
-REPLIES = (
-    ("Looking into it", SAFE_REPLY),
-    ("Call the desk", "Please call the desk if it is urgent."),
-    ("Anything else", "Is there anything else that I can do for you?"),
+HEALTH = 'question.matches("(?i)headache|sick|ill|pain|symptom|doctor")'
+MONEY = 'answer.matches("(?i)refund|pay|dollar|price|cost")'
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a project has for its supervisors from the start."""
+
+    rules: tuple[tuple[str, PolicyTerms], ...]  # the policy, by name
+    replies: tuple[tuple[str, str], ...]  # ready ones, by name
+
+
+SUPPORT = Desk(
+    rules=(
+        ("Health", PolicyTerms(expression=HEALTH, safe_reply=SAFE_REPLY)),
+        ("Money", PolicyTerms(expression=MONEY, hold_out=0.2, safe_reply=SAFE_REPLY)),
+        ("Repeats itself", PolicyTerms(expression="signals.repeats > 0.5", action="alert")),
+    ),
+    replies=(
+        ("Looking into it", SAFE_REPLY),
+        ("Call the desk", "Please call the desk if it is urgent."),
+        ("Anything else", "Is there anything else that I can do for you?"),
+    ),
 )
 
 
-def prepare_live(db: Session, project: Project, people: Sequence[SignIn], key_file: Path, upstream: str) -> str:
+def prepare_live(
+    db: Session, project: Project, desk: Desk, people: Sequence[SignIn], key_file: Path, upstream: str
+) -> str:
     """Let the gateway of a project lead to the bot, and return the application's key. Safe to run again.
 
     upstream: the bot's address this time.
     """
-    for person in people:
-        _ensure_member(db, project, person)
+    ensure_members(db, project, people)
     known = db.scalar(upstreams_of(project))
     if known is None:
         add_upstream(db, project, {"name": UPSTREAM, "base_url": upstream}, ANY_KEY)
@@ -48,12 +64,18 @@ def prepare_live(db: Session, project: Project, people: Sequence[SignIn], key_fi
     else:
         change_upstream(db, project, known, {"base_url": upstream}, ANY_KEY)
     if db.scalar(rules_of(project).limit(1)) is None:
-        for name, terms in RULES:
-            create_rule(db, project, name, terms.model_copy(update={"safe_reply": SAFE_REPLY}))
+        for name, terms in desk.rules:
+            create_rule(db, project, name, terms)
     if db.scalar(ready_replies(project.id).limit(1)) is None:
-        for name, text in REPLIES:
+        for name, text in desk.replies:
             add_reply(db, project, name, text)
     return _application_key(db, project, key_file)
+
+
+def ensure_members(db: Session, project: Project, people: Sequence[SignIn]) -> None:
+    """Let each of these people work in a project, in their role."""
+    for person in people:
+        _ensure_member(db, project, person)
 
 
 def _ensure_member(db: Session, project: Project, person: SignIn) -> None:
@@ -71,7 +93,7 @@ def _application_key(db: Session, project: Project, path: Path) -> str:
     if kept and program_of_token(db, kept) is not None:
         return kept
     engineer = db.scalars(select(User).where(User.email == "engineer@demo.example")).one()
-    _, token = create_key(db, project, engineer, "Chat application", ["capture"])
+    _, token = create_key(db, project, engineer, "Application", ["capture"])
     with private_file(path, "w") as file:
         file.write(token)
     return token

@@ -5,7 +5,9 @@ not say something (who wrote, when, which tools there were), the row does not sa
 """
 
 import gzip
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, TypeAlias
@@ -13,6 +15,9 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 JsonObject: TypeAlias = dict[str, Any]
+_ASKS_FOR_A_TEXT = re.compile(
+    r"(?:please |could you please |can you )?write (?:me )?(?:a|an) (?!chrome)", re.IGNORECASE
+)  # one asks for a program
 SourceFile: TypeAlias = Literal["production_stream", "star_dialogues", "model_outputs", "rated_answers"]
 
 
@@ -103,6 +108,27 @@ def star_customers() -> Iterator[tuple[str, list[str]]]:
         lines = [str(message["content"]) for message in dialogue["messages"] if message["role"] == "user"]
         if lines:
             yield dialogue["id"], lines
+
+
+@dataclass(frozen=True)
+class WritingRequest:
+    """A text that somebody wanted, and what each of five models wrote."""
+
+    name: str  # its first words
+    text: str
+    drafts: list[str]
+
+
+def writing_requests() -> list[WritingRequest]:
+    """Return those 8 of the 153 prompts that ask for a text to read: stories, a manual, a list, a comedy script."""
+    found: dict[str, WritingRequest] = {}
+    for row in _rows("model_outputs"):
+        text = str(row["messages"][-1]["content"])
+        asks = _ASKS_FOR_A_TEXT.match(text)
+        if len(row["messages"]) == 1 and asks:
+            name = "-".join(re.findall(r"[a-z0-9]+", text[asks.end() :].lower())[:5])
+            found.setdefault(name, WritingRequest(name, text, [])).drafts.append(str(row["response"]))
+    return list(found.values())
 
 
 def model_responses() -> Iterator[JsonObject]:

@@ -3,6 +3,7 @@
 For trying the product out, and for its tests. The name of the model says what happens:
 
     star-retrieval   answers as somebody once did in the STAR dialogues (hitl/demo/bot.py), word by word
+    oasst-drafts     hands in what a model once wrote when asked the same (hitl/demo/writer.py)
     echo             repeats the last message; so do all names that are not listed here
     tools            calls two functions
     refusal          refuses
@@ -35,9 +36,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from hitl.demo import bot
+from hitl.demo import bot, writer
 
-MODELS = ("star-retrieval", "echo", "tools", "refusal", "reasoning", "slow")  # what an application might choose
+TRYING = "hitl, for trying out"
+MODELS = {  # what an application might choose, and whose it is
+    bot.NAME: bot.LABEL,
+    writer.NAME: writer.LABEL,
+    **dict.fromkeys(("echo", "tools", "refusal", "reasoning", "slow"), TRYING),
+}
 REMEMBERED = 10_000  # requests
 SLOW_SECONDS = 0.1  # between two pieces of a slow answer
 HANG_SECONDS = 600.0
@@ -66,10 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/requests":
             self._answer(200, json.dumps(list(self.asked)).encode())
         elif self.path.endswith("/models"):
-            owned = {name: bot.LABEL if name == bot.NAME else "hitl, for trying out" for name in MODELS}
             models = [
                 {"id": name, "object": "model", "created": 1_790_000_000, "owned_by": owner}
-                for name, owner in owned.items()
+                for name, owner in MODELS.items()
             ]
             self._answer(200, json.dumps({"object": "list", "data": models}).encode())
         else:
@@ -232,6 +237,8 @@ def _words(request: dict[str, Any]) -> list[str]:
         return ['{"answer"', ': "', 'nine"}']
     if request["model"] == bot.NAME:
         return re.findall(r"\S+\s*", bot.bot().answer(request["messages"]).text)
+    if request["model"] == writer.NAME:
+        return re.findall(r"\S+\s*", writer.draft(request["messages"]))
     if request["model"] == "huge":
         return ["x" * (HUGE_BYTES // 20)] * 20
     said = request["messages"][-1]["content"]

@@ -1,5 +1,7 @@
 """Rules whose condition is an expression, the same as in the policy of live conversations."""
 
+import time
+
 import pytest
 from sqlalchemy import select
 
@@ -96,6 +98,7 @@ class TestFeedback:
         """Among them it would get only those that somebody said something about."""
         old = factories.Response(project=project, text=REFUSES)
         db.flush()
+        time.sleep(0.002)  # what came within the millisecond in which a rule was made counts as younger
         create_rule(db, project, "Either", when("signals.refusal > 0 || feedback.exists(f, f.is_negative)"))
         say(db, project, old)
 

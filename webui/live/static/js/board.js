@@ -67,7 +67,7 @@
 
     show() {
       this.button.setAttribute("aria-pressed", String(this.isOn));
-      this.button.querySelector("span").textContent = this.isOn ? "You are told when somebody needs you" : "Tell me when somebody needs me";
+      this.button.querySelector("span").textContent = this.isOn ? "You are told when you are needed" : "Tell me when I am needed";
     }
 
     alert(needing) {
