@@ -29,7 +29,7 @@ from tests.conftest import MakeDatabase
 from tests.journeys.trainers import rows_of
 from tests.machine.chromium import Browsing
 from tests.machine.openai_server import OpenAIServer, openai_server
-from tests.machine.redis import redis_server
+from tests.machine.redis import RedisServer, redis_server
 from tests.machine.service import Service, serving
 
 SLUG = "hotel-desk"
@@ -77,6 +77,33 @@ def test_two_interventions_become_two_pairs(chats: "Chats", browsing: Browsing, 
     }
 
 
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("chats", ["postgresql"], indirect=True)
+def test_open_pages_go_on_while_redis_is_away(chats: "Chats", browsing: Browsing) -> None:
+    """Two processes, of which only one has the page's stream: without Redis they look by themselves."""
+    redis = chats.redis
+    assert redis is not None
+    page = chats.supervisors_page(browsing)
+    lines = chats.lines[ALONE]
+    chats.say(ALONE, lines[0])
+    page.goto(f"{chats.service.address}/projects/{SLUG}/live")
+    page.locator("live-board .talk").first.click()
+    log = page.get_by_role("log")
+    expect(log).to_contain_text(lines[0])
+
+    redis.kill()
+    for line in lines[1:3]:
+        chats.say(ALONE, line)
+        expect(log).to_contain_text(line, timeout=3_000)
+    redis.start()
+    for line in lines[3:5]:
+        chats.say(ALONE, line)
+        expect(log).to_contain_text(line, timeout=3_000)
+
+    said = log.get_by_role("article").filter(has_text="User")
+    expect(said).to_have_count(5)  # nothing came twice
+
+
 def open_held(page: Page, chats: "Chats", question: str) -> str:
     """Open the conversation that waits, and return the draft as it stands on the page."""
     page.goto(f"{chats.service.address}/projects/{SLUG}/live")
@@ -103,8 +130,8 @@ class Waiting:
 class Chats:
     """The application, its customers, and the service that it talks through."""
 
-    def __init__(self, service: Service, upstream: OpenAIServer) -> None:
-        self.service = service
+    def __init__(self, service: Service, upstream: OpenAIServer, redis: RedisServer | None = None) -> None:
+        self.service, self.redis = service, redis
         self.lines = {name: lines for name, lines in star_customers() if name in (EDITED, TAKEN_OVER, ALONE)}
         self._said: dict[str, list[dict[str, Any]]] = {name: [] for name in self.lines}
         import_parts()
@@ -181,4 +208,4 @@ def chats(request: pytest.FixtureRequest, make_database: MakeDatabase, tmp_path:
             serving(tmp_path, make_database("postgresql"), web_processes=2) as service,
         ):
             service.settings = service.settings.model_copy(update={**changes, "redis_url": RedisDsn(redis.url)})
-            yield Chats(service, upstream)
+            yield Chats(service, upstream, redis)

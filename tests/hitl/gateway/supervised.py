@@ -79,10 +79,7 @@ class Desk:
             assert act(db, talk, db.merge(self.kim, load=False))
 
     def until(self, is_so) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not is_so():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(is_so)
 
     def holds(self):
         return self._all(select(Hold).order_by(Hold.id))
@@ -107,3 +104,11 @@ def said(text):
 
 def user(text):
     return {"role": "user", "content": text}
+
+
+def until(is_so) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
