@@ -23,8 +23,8 @@ from hitl.live.replies import add_reply, ready_replies
 UPSTREAM = "Demo bot"
 ANY_KEY = "demo"  # the bot takes any, but wants one, as models do
 SAFE_REPLY = "One moment please, I am looking into it."
-HEALTH = 'question.matches("(?i)headache|sick|ill|pain|symptom|doctor")'
-MONEY = 'answer.matches("(?i)refund|pay|dollar|price|cost")'
+HEALTH = r'question.matches("(?i)\\b(headache|sick|ill|pain|symptoms?|doctor)\\b")'
+MONEY = r'answer.matches("(?i)\\b(refund|pay|dollars?|price|cost)\\b")'
 
 
 @dataclass(frozen=True)
