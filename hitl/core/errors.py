@@ -24,6 +24,7 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "error"
     code: ClassVar[str] = "error"
+    is_fault: ClassVar[bool] = True  # whether an answer of status 500 or above means that something is wrong here
 
     def __init__(self, message: str | None = None, *, param: str | None = None, **details: Any) -> None:
         """Say no.

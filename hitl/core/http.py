@@ -326,7 +326,7 @@ def say_errors(app: Flask, error_page: ErrorPage) -> None:
 
     @app.errorhandler(AppError)
     def refused(error: AppError) -> Response:
-        if error.status >= 500:
+        if error.status >= 500 and error.is_fault:
             log.error("request_failed", code=error.code, route=str(request.url_rule))
         return say(error)
 

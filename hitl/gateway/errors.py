@@ -59,12 +59,14 @@ class NotAnswered(Unavailable):
     """Nobody has answered yet. Ask again: the answer is still being waited for."""
 
     code = "still_waiting"
+    is_fault = False
 
 
 class NobodyCame(Unavailable):
     """This answer had to be looked at by a person, and nobody came in time. That is nobody's judgement of it."""
 
     code = "expired"
+    is_fault = False
 
 
 class DraftRefused(AppError):
