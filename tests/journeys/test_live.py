@@ -60,6 +60,7 @@ def test_two_interventions_become_two_pairs(chats: "Chats", browsing: Browsing, 
     page.keyboard.type(INSTEAD)
     page.keyboard.press("Control+Enter")
     expect(page.get_by_role("log")).to_contain_text(INSTEAD)
+    expect(page.locator("#message")).to_have_value("")  # it is ready for the next words, and has the focus
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     expect(page.get_by_role("log")).to_contain_text("Kim handed it back to the bot.")

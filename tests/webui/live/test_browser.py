@@ -141,6 +141,7 @@ class TestKeyboard:
         page.keyboard.type("This is Kim.")
         page.keyboard.press("Control+Enter")
         expect(page.get_by_role("log").get_by_text("This is Kim.", exact=True)).to_be_visible(timeout=3000)
+        expect(page.locator("#message")).to_have_value("")  # it is ready for the next words, and has the focus
         page.keyboard.press("Escape")
         page.keyboard.press("b")
         expect(page.get_by_role("log")).to_contain_text("Kim handed it back to the bot.", timeout=3000)
