@@ -191,14 +191,6 @@ def _people(present: Sequence[Presence], by: User) -> tuple[Person, ...]:
     )
 
 
-def here_in_words(people: Sequence[Person]) -> str:
-    """Return who is here as a sentence: "you are here, Kim is looking"."""
-    words = [
-        f"{person.name} is {'writing' if person.is_typing else 'looking'}" for person in people if not person.is_me
-    ]
-    return ", ".join(["you are here", *words])
-
-
 def desk_of(db: Session, talk: LiveConversation, by: User) -> Desk:
     """Return what a person can do in a conversation now."""
     held = select(Hold).options(joinedload(Hold.draft)).where(Hold.conversation_id == talk.id, Hold.ended_at.is_(None))

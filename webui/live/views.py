@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import (
-    Blueprint,
     Response,
     current_app,
     flash,
@@ -27,23 +26,22 @@ from sqlalchemy.orm import Session
 from hitl.accounts.access import SESSION_ID, allow, person_of_session, topic_of_rights
 from hitl.accounts.models import User
 from hitl.accounts.permissions import Permission
-from hitl.core import clock, cursors
 from hitl.core.database import Database
 from hitl.core.errors import AppError, Conflict, Invalid, NotFound
 from hitl.core.http import SIGN_OF_LIFE, caller_has_left, event_stream, no_content, server_sent
-from hitl.live import board, holding, numbers, presence, replies, taking_over
-from hitl.live.errors import HoldEnded, NotYours, ReplyUnacceptable
+from hitl.live import board, holding, presence, replies, taking_over
+from hitl.live.errors import HoldEnded, NotYours
 from hitl.live.log import locked
-from hitl.live.models import Hold, Intervention, LiveConversation
+from hitl.live.models import Hold, LiveConversation
 from hitl.live.streams import BEAT_SECONDS, StillAllowed, follow
 from hitl.live.topics import topic_of_project
 from webui.base.layout import BOARD_KEYS, LIVE_KEYS
-from webui.live import afterwards, shown
+from webui.live import looking_back, ready_replies, shown
+from webui.live.blueprint import bp
 
-bp = Blueprint("live", __name__, template_folder="templates", static_folder="static", static_url_path="/static/live")
+__all__ = ["bp", "looking_back", "ready_replies"]  # whose routes belong to the blueprint too
 
 BOARD_SECONDS = 1.0  # between two looks at the board, however much happens
-ON_A_PAGE = 50
 MAX_NUMBER = 2**31 - 1
 MAX_TEXT_CHARACTERS = 10_000
 
@@ -269,95 +267,6 @@ def decide(slug: str, conversation_id: UUID, hold_id: UUID) -> Answered:
     return _desk(talk)
 
 
-# --- Ready replies ----------------------------------------------------------------------------------------------------
-
-
-@bp.get("/projects/<slug>/live/replies")
-@allow(Permission.SUPERVISE)
-def list_replies(slug: str) -> str:
-    """List the ready replies, and how often each was sent."""
-    return _replies_page()
-
-
-@bp.post("/projects/<slug>/live/replies")
-@allow(Permission.SUPERVISE)
-def add_reply(slug: str) -> Answered:
-    """Make a ready reply."""
-    name, text = request.form.get("name", ""), request.form.get("text", "")
-    try:
-        replies.add_reply(g.db, g.project, name, text)
-    except ReplyUnacceptable as refusal:
-        problems = {(refusal.param or "/name")[1:]: refusal.message}
-        return _replies_page(name=name, text=text, problems=problems), 422
-    flash(f"“{name.strip()}” is ready.")
-    return redirect(url_for("live.list_replies", slug=slug), 303)  # type: ignore[return-value]
-
-
-@bp.post("/projects/<slug>/live/replies/<uuid:reply_id>/removal")
-@allow(Permission.SUPERVISE)
-def remove_reply(slug: str, reply_id: UUID) -> Answered:
-    """Remove a ready reply."""
-    replies.remove_reply(g.db, g.project, reply_id)
-    flash("Removed.")
-    return redirect(url_for("live.list_replies", slug=slug), 303)  # type: ignore[return-value]
-
-
-# --- Afterwards -------------------------------------------------------------------------------------------------------
-
-
-@bp.get("/projects/<slug>/live/interventions")
-@allow(Permission.SUPERVISE)
-def list_interventions(slug: str) -> str:
-    """List what people did to drafts, with what each taught or why not; the newest first."""
-    asked = {name: request.args.get(name, "") for name in ("kind", "person", "taught")}
-    found = afterwards.interventions(g.project.id, **asked)
-    cursor = request.args.get("cursor")
-    page = cursors.page(g.db, found, Intervention.id, cursor=cursor, limit=ON_A_PAGE, newest_first=True)
-    return render_template(
-        "live/interventions.html",
-        told=afterwards.told(g.db, page.rows),
-        asked=asked,
-        people=afterwards.people_who_intervened(g.db, g.project.id),
-        next_cursor=page.next_cursor,
-        is_first=cursor is None,
-        now=clock.now(),
-    )
-
-
-@bp.get("/projects/<slug>/live/interventions/<uuid:intervention_id>")
-@allow(Permission.SUPERVISE)
-def show_intervention(slug: str, intervention_id: UUID) -> str:
-    """Replay an intervention: what was on the screen, what the bot would have said, what it taught."""
-    replay = afterwards.replay_of(g.db, g.project, intervention_id)
-    return render_template("live/intervention.html", replay=replay, duration=afterwards.duration, now=clock.now())
-
-
-@bp.get("/projects/<slug>/live/numbers")
-@allow(Permission.SUPERVISE)
-def show_numbers(slug: str) -> str:
-    """Show what holds amount to, by rule and by person, and what the gate changes."""
-    days, since = afterwards.since_days(request.args.get("days", ""), clock.now())
-    here = (g.db, g.project.id, since)
-    return render_template(
-        "live/numbers.html",
-        days=days,
-        all=numbers.numbers_of_all(*here),
-        by_rule=numbers.numbers_by_rule(*here),
-        by_person=numbers.numbers_by_person(*here),
-        effects=numbers.gate_effects(*here),
-        duration=afterwards.duration,
-    )
-
-
-@bp.get("/projects/<slug>/live/transcripts")
-@allow(Permission.SUPERVISE)
-def search_transcripts(slug: str) -> str:
-    """Find conversations by what was said in them."""
-    words = request.args.get("words", "").strip()[:200]
-    found = afterwards.sought(g.db, g.project.id, words, ON_A_PAGE) if words else []
-    return render_template("live/transcripts.html", words=words, found=found, shown=shown, now=clock.now())
-
-
 # --- What the routes share --------------------------------------------------------------------------------------------
 
 
@@ -424,13 +333,8 @@ def _write(conversation_id: UUID, how: Any) -> Answered:
     try:
         how(g.db, talk, g.user, _text(typed))
     except Invalid as refusal:
-        return _desk(talk, warning=refusal.message)
+        return _desk(talk, warning=refusal.message, kept=typed)
     return _desk(talk)
-
-
-def _replies_page(name: str = "", text: str = "", problems: dict[str, str] | None = None) -> str:
-    listed = g.db.scalars(replies.ready_replies(g.project.id)).all()
-    return render_template("live/replies.html", replies=listed, name=name, text=text, problems=problems or {})
 
 
 def _not_sent(refusal: AppError) -> str:
