@@ -303,6 +303,15 @@ def hand_over(path: ConversationPath, body: HandoverBody) -> HttpResponse:
     return _shown(talk)
 
 
+@bp.post("/conversations/<uuid:conversation_id>/dismissal", responses={200: ConversationOut})
+@allow(Permission.SUPERVISE)
+def dismiss(path: ConversationPath) -> HttpResponse:
+    """Say that what needs somebody is dealt with: a wish for a person, an alert. A hold is decided about instead."""
+    talk = locked(g.db, path.conversation_id, g.project)
+    taking_over.dismiss(g.db, talk, g.user)
+    return _shown(talk)
+
+
 @bp.post("/conversations/<uuid:conversation_id>/notes", responses={201: EventOut})
 @allow(Permission.SUPERVISE)
 def write_note(path: ConversationPath, body: TextBody) -> HttpResponse:

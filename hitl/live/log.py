@@ -13,6 +13,7 @@ What an event's content holds, by kind; the others hold nothing:
     handover                    {"to": id of the colleague, "from": where they took it themselves}
     note, whisper               {"text"}
     alert                       {"rule": its name, "reasons"}
+    dismissal                   {"needs": what was dealt with, see hitl/live/needs.py}
 """
 
 from typing import Any

@@ -30,6 +30,7 @@ EVENT_KINDS = (
     "note",
     "whisper",
     "alert",
+    "dismissal",  # of what the board says of it
     "look",
 )
 DRAFT_STATES = ("proposed", "held", "streaming", "sent", "unsent")

@@ -15,6 +15,7 @@ from hitl.core import clock
 from hitl.live.models import LiveConversation
 
 KINDS = ("held", "wants_person", "alert")
+DISMISSIBLE = ("wants_person", "alert")  # a hold ends by a decision
 
 
 def add(talk: LiveConversation, kind: str, text: str) -> None:
@@ -23,6 +24,11 @@ def add(talk: LiveConversation, kind: str, text: str) -> None:
     since = known[kind]["since"] if kind in known else clock.now().isoformat()
     known[kind] = {"kind": kind, "text": text, "since": since}
     _set(talk, known.values())
+
+
+def dismissible(talk: LiveConversation) -> list[dict[str, Any]]:
+    """Return what somebody may say that it is dealt with."""
+    return [need for need in talk.needs if need["kind"] in DISMISSIBLE]
 
 
 def drop(talk: LiveConversation, *kinds: str) -> None:

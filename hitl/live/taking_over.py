@@ -86,6 +86,15 @@ def say(db: Session, talk: LiveConversation, by: User, output: dict[str, Any]) -
     return deliver(db, talk, output, by=by)
 
 
+def dismiss(db: Session, talk: LiveConversation, by: User) -> Event | None:
+    """Say that what the board says of a conversation is dealt with; None when it says nothing of that kind."""
+    dealt_with = needs.dismissible(talk)
+    if not dealt_with:
+        return None
+    needs.drop(talk, *needs.DISMISSIBLE)
+    return append(db, talk, "dismissal", by=by, content={"needs": dealt_with})
+
+
 def note(db: Session, talk: LiveConversation, by: User, text: str) -> Event:
     """Leave words for colleagues."""
     return append(db, talk, "note", by=by, content={"text": text})

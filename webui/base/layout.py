@@ -101,6 +101,7 @@ LIVE_KEYS = (
     Key("Held: refuse, the bot tries again", ("r",)),
     Key("Take over; write", ("t", "e")),
     Key("Hand back to the bot", ("b",)),
+    Key("Asked for a person, or alert: dealt with", ("d",)),
     Key("Whisper to the bot", ("w",)),
     Key("Note for colleagues", ("n",)),
     Key("Ready replies", ("/",)),

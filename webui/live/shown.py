@@ -13,7 +13,7 @@ from hitl.accounts.models import User
 from hitl.capture.models import Response
 from hitl.capture.words import text_of
 from hitl.core import clock
-from hitl.live import board, presence, replies
+from hitl.live import board, needs, presence, replies
 from hitl.live.models import Draft, Event, Hold, LiveConversation, Presence, ReadyReply
 from hitl.live.queries import events_after, speakers, waiting_whispers
 from hitl.live.speaking import WHY_UNSENT
@@ -119,7 +119,12 @@ class Desk:
     @property
     def version(self) -> str:
         """Changes when the desk is about something else, so that what is typed into it stays until then."""
-        return f"{self.state}-{self.talk.holder_number}-{len(self.whispers)}"
+        return f"{self.state}-{self.talk.holder_number}-{len(self.whispers)}-{len(self.needs)}"
+
+    @property
+    def needs(self) -> list[Mapping[str, Any]]:
+        """Return what the board says of it that can be dealt with here."""
+        return needs.dismissible(self.talk) if self.state == "bot" else []
 
 
 @dataclass(frozen=True)
@@ -281,6 +286,7 @@ def _sentence(
         "refusal": f"{who} refused the draft{': ' + content['reason'] if content.get('reason') else '.'}",
         "takeover": f"{who} took over.",
         "handback": f"{who} handed it back to the bot.",
+        "dismissal": f"{who} dealt with it.",
         "alert": "Alert. " + " ".join(content.get("reasons", ())),
     }
     return sentences.get(event.kind)

@@ -236,6 +236,15 @@ def say(slug: str, conversation_id: UUID) -> Answered:
     return _desk(talk, focuses=True)
 
 
+@bp.post("/projects/<slug>/live/<uuid:conversation_id>/dismissal")
+@allow(Permission.SUPERVISE)
+def dismiss(slug: str, conversation_id: UUID) -> Answered:
+    """Say that what the board says of it is dealt with."""
+    talk = locked(g.db, conversation_id, g.project)
+    taking_over.dismiss(g.db, talk, g.user)
+    return _desk(talk)
+
+
 @bp.post("/projects/<slug>/live/<uuid:conversation_id>/notes")
 @allow(Permission.SUPERVISE)
 def write_note(slug: str, conversation_id: UUID) -> Answered:

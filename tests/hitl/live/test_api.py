@@ -203,6 +203,18 @@ class TestPeople:
         assert len(found) == 1
 
 
+class TestDealtWith:
+    def test_a_wish_for_a_person_is_over_once_somebody_says_so(self, bot, desk, talk, project):
+        bot.post(talk("messages"), json={"message": user("I want to talk to a human.")})
+        assert desk.get(f"/api/v1/projects/{project.slug}/conversations?needs=true").json["conversations"]
+
+        answer = desk.post(talk("dismissal"), json={})
+
+        assert (answer.status_code, answer.json["needs"]) == (200, [])
+        assert not desk.get(f"/api/v1/projects/{project.slug}/conversations?needs=true").json["conversations"]
+        assert "dismissal" not in [event["kind"] for event in bot.get(talk("events")).json["events"]]
+
+
 class TestStreams:
     def test_a_stream_goes_on_where_the_reader_was(self, address, tokens, bot, talk):
         for text in ("One.", "Two.", "Three."):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hitl.live import speaking, taking_over
+from hitl.live import needs, speaking, taking_over
 from tests.hitl import factories
 
 
@@ -31,11 +31,44 @@ class TestAskingForAPerson:
 
         assert talk.needs == []
 
-    @pytest.fixture
-    def talk(self, db):
-        talk = factories.LiveConversation()
+
+class TestDismissing:
+    def test_it_is_over_and_the_log_keeps_who_said_so(self, db, talk):
+        supervisor = factories.User()
         db.flush()
-        return talk
+        speaking.receive(db, talk, said("Let me talk to a human, please."))
+        needs.add(talk, "alert", "It repeats itself.")
+
+        event = taking_over.dismiss(db, talk, supervisor)
+
+        assert (talk.needs, talk.needs_since) == ([], None)
+        assert (event.kind, event.audience, event.user_id) == ("dismissal", "staff", supervisor.id)
+        assert [need["kind"] for need in event.content["needs"]] == ["wants_person", "alert"]
+
+    def test_a_hold_is_decided_about_instead(self, db, talk):
+        supervisor = factories.User()
+        db.flush()
+        needs.add(talk, "held", "The rule fits.")
+
+        assert taking_over.dismiss(db, talk, supervisor) is None
+        assert [need["kind"] for need in talk.needs] == ["held"]
+
+    def test_it_comes_back_when_the_user_asks_again(self, db, talk):
+        supervisor = factories.User()
+        db.flush()
+        speaking.receive(db, talk, said("Let me talk to a human, please."))
+        taking_over.dismiss(db, talk, supervisor)
+
+        speaking.receive(db, talk, said("I said that I want to talk to a human."))
+
+        assert [need["kind"] for need in talk.needs] == ["wants_person"]
+
+
+@pytest.fixture
+def talk(db):
+    talk = factories.LiveConversation()
+    db.flush()
+    return talk
 
 
 def said(text):

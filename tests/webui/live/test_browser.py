@@ -181,6 +181,22 @@ class TestKeyboard:
         expect(page.get_by_role("log")).to_contain_text("Kim refused the draft: No medicine.", timeout=3000)
 
 
+class TestDealtWith:
+    def test_a_wish_for_a_person_is_dealt_with_by_a_key(self, address, enter, browsing, supervisor, chat):
+        talk = chat()
+        talk.user("Let me talk to a human, please.")
+        page = browsing.open()
+        enter(page, supervisor)
+        page.goto(f"{address}{at(talk)}")
+        expect(page.get_by_label("What you can do")).to_contain_text("The user asked for a person")
+
+        page.keyboard.press("d")
+
+        expect(page.get_by_role("log")).to_contain_text("Kim dealt with it.", timeout=3000)
+        expect(page.get_by_label("What you can do")).not_to_contain_text("The user asked for a person")
+        expect(page.get_by_role("region", name="Conversations")).to_contain_text("Nobody does just now.", timeout=5000)
+
+
 class TestColleagues:
     def test_they_see_who_looks_and_who_writes(self, address, enter, browsing, supervisor, member, held, committed):
         mine, theirs = browsing.open(), browsing.open()
