@@ -8,6 +8,7 @@ import math
 import select
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -132,6 +133,8 @@ STREAM_TYPE = "text/event-stream"
 SEND_SECONDS = 20.0  # a reader who takes no byte for so long is dropped
 RECONNECT_MILLISECONDS = 2_000
 _OPEN_STREAMS = "hitl_open_streams"
+_STREAMS_OF_EACH = "hitl_streams_of_each"
+_counting = threading.Lock()
 
 
 class TooManyStreams(errors.Unavailable):
@@ -145,12 +148,12 @@ def is_stream_wanted() -> bool:
     return request.accept_mimetypes.best_match((JSON_TYPE, STREAM_TYPE), default=JSON_TYPE) == STREAM_TYPE
 
 
-def event_stream(chunks: Iterator[bytes]) -> Response:
+def event_stream(chunks: Iterator[bytes], *, whose: str | None = None, at_most: int = 0) -> Response:
     """Return an answer that goes on for as long as `chunks` does. The request's transaction ends before it begins.
 
-    Raises TooManyStreams.
+    whose, at_most: as for `stay_open`. Raises TooManyStreams.
     """
-    release = stay_open()
+    release = stay_open(whose=whose, at_most=at_most)
     be_patient_again = drop_slow_readers()
 
     def body() -> Iterator[bytes]:
@@ -167,12 +170,31 @@ def event_stream(chunks: Iterator[bytes]) -> Response:
     return response
 
 
-def stay_open() -> Callable[[], None]:
-    """Count a request that stays open for long, and return what to call at its end. Raises TooManyStreams."""
+def stay_open(*, whose: str | None = None, at_most: int = 0) -> Callable[[], None]:
+    """Count a request that stays open for long, and return what to call at its end.
+
+    whose: who may have no more than `at_most` of them, so that one asker does not take the places of all.
+    Raises TooManyStreams.
+    """
     slots: threading.BoundedSemaphore = current_app.extensions[_OPEN_STREAMS]
-    if not slots.acquire(blocking=False):
-        raise TooManyStreams
-    return slots.release
+    of_each: Counter[str] = current_app.extensions[_STREAMS_OF_EACH]
+    with _counting:
+        if whose is not None and of_each[whose] >= at_most:
+            raise TooManyStreams
+        if not slots.acquire(blocking=False):
+            raise TooManyStreams
+        if whose is not None:
+            of_each[whose] += 1
+
+    def release() -> None:
+        slots.release()
+        if whose is not None:
+            with _counting:
+                of_each[whose] -= 1
+                if not of_each[whose]:
+                    del of_each[whose]
+
+    return release
 
 
 def caller_has_left() -> Callable[[], bool]:
@@ -245,6 +267,7 @@ def open_transactions(app: Flask, database: Database) -> None:
     The transaction opens at the first use of `g.db`; a request that only reads cannot write.
     """
 
+    app.extensions[_STREAMS_OF_EACH] = Counter()
     app.extensions[_OPEN_STREAMS] = threading.BoundedSemaphore(app.extensions["hitl"].settings.web_streams)
 
     @app.before_request

@@ -34,7 +34,7 @@ from hitl.core.http import (
 )
 from hitl.core.secrets import keys_of
 from hitl.live import gate, holding, speaking, taking_over
-from hitl.live.customers import CustomerPass, issue_token
+from hitl.live.customers import STREAMS_AT_ONCE, CustomerPass, ensure_not_flooding, issue_token
 from hitl.live.decisions import decision_about, wait_for_decision
 from hitl.live.errors import ColleagueCannotSpeak, HoldEnded, NotYours
 from hitl.live.log import go_live, locked
@@ -352,14 +352,23 @@ def list_customer_events(query: CustomerEventsQuery) -> HttpResponse:
         raise NotFound
     if not is_stream_wanted():
         return _events_page(talk, query, "customer", for_customer)
-    return _events_stream(talk, query, "customer", for_customer, lambda _db: clock.now() < customer.expires_at)
+    return _events_stream(
+        talk,
+        query,
+        "customer",
+        for_customer,
+        lambda _db: clock.now() < customer.expires_at,
+        whose=f"customer:{talk.id}",
+        at_most=STREAMS_AT_ONCE,
+    )
 
 
-@bp.post("/customer/messages", responses={201: EventOut})
+@bp.post("/customer/messages", responses={201: EventOut, 429: ErrorEnvelope})
 @allow(CUSTOMER)
 def post_customer_message(body: CustomerMessageBody) -> HttpResponse:
-    """Say something as the customer."""
+    """Say something as the customer; at most 20 times a minute."""
     talk = locked(g.db, g.customer.conversation_id)
+    ensure_not_flooding(g.db, talk)
     return answer(for_customer(speaking.receive(g.db, talk, {"role": "user", "content": body.text})), 201)
 
 
@@ -466,6 +475,9 @@ def _events_stream(
     show: Show,
     still_allowed: StillAllowed,
     topics: tuple[str, ...] = (),
+    *,
+    whose: str | None = None,
+    at_most: int = 0,
 ) -> HttpResponse:
     after = _last_event_id(query.after, talk.last_number)
     news = follow(
@@ -485,7 +497,7 @@ def _events_stream(
             if not one.events:
                 yield SIGN_OF_LIFE
 
-    return event_stream(chunks())
+    return event_stream(chunks(), whose=whose, at_most=at_most)
 
 
 def _last_event_id(after: int, last_number: int) -> int:

@@ -5,6 +5,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import select
@@ -14,7 +15,7 @@ from hitl.accounts.models import ApiKey
 from hitl.accounts.projects import change_settings
 from hitl.core.bell import ASK_SECONDS
 from hitl.core.secrets import token_digest
-from hitl.live.customers import LIFETIME
+from hitl.live.customers import LIFETIME, MESSAGES_A_MINUTE, STREAMS_AT_ONCE
 from hitl.live.models import Draft
 from hitl.live.policy.rules import PolicyTerms, create_rule
 from tests.hitl import factories
@@ -298,6 +299,31 @@ class TestCustomers:
         bot.post(talk("messages"), json={"message": user("Hello.")})
         with Reader(f"{address}/api/v1/customer/events?token={token}", None) as reader:
             assert reader.take(1)[0]["message"]["content"] == "Hello."
+
+    def test_a_customer_cannot_flood_a_conversation(self, client, bot, talk):
+        token = self.token(bot, talk)
+
+        def says(number):
+            return client.post("/api/v1/customer/messages", json={"text": f"Line {number}"}, headers=bearer(token))
+
+        answers = [says(number) for number in range(MESSAGES_A_MINUTE + 1)]
+
+        assert {answer.status_code for answer in answers[:-1]} == {201}
+        assert answers[-1].status_code == 429
+        assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+        assert len(bot.get(talk("events")).json["events"]) == MESSAGES_A_MINUTE
+
+    def test_a_customer_cannot_take_the_places_of_others(self, address, bot, talk, tokens):
+        url = f"{address}/api/v1/customer/events?token={self.token(bot, talk)}"
+        bot.post(talk("messages"), json={"message": user("Hello.")})
+        with ExitStack() as stack:
+            readers = [stack.enter_context(Reader(url, None)) for _ in range(STREAMS_AT_ONCE)]
+            readers[-1].take(1)
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                Reader(url, None).__enter__()
+            assert refusal.value.code == 503
+            with Reader(address + talk("events"), tokens["bot"]) as other:
+                other.take(1)
 
     def test_a_token_is_for_an_hour(self, client, bot, talk, monkeypatch):
         token = self.token(bot, talk)
