@@ -147,7 +147,7 @@ class TestRefusals:
             place.address,
             key or place.key,
             project or place.slug,
-            limits=Limits(batch_seconds=0.02),
+            limits=Limits(batch_seconds=5),  # all three go out together, when flushed
             on_problem=problems.append,
         )
 
