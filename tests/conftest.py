@@ -73,6 +73,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def browsing(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browsing]:
     """Opens pages: `browsing.open(url, width=390, dark=True)`, each as a person of its own. Pages must not complain."""
+    if "address" in request.fixturenames:
+        request.getfixturevalue(
+            "address"
+        )  # the server outlives the pages: one that still loads something would complain
     browsing = Browsing(browser)
     yield browsing
     browsing.close()
